@@ -1,0 +1,1 @@
+"""The places where Models run, each behind the entry point group ``taxiway.backends``."""

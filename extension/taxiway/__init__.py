@@ -1,0 +1,70 @@
+"""Taxiway: from a notebook cell to production, and right once there.
+
+The public API, and nothing else. Every name is imported on first use, so that ``import taxiway``
+costs nothing in a kernel, in a serving process or at Jupyter's start.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from taxiway.control.api import deploy as deploy
+    from taxiway.control.api import endpoint as endpoint
+    from taxiway.control.api import endpoints as endpoints
+    from taxiway.control.endpoint import Endpoint as Endpoint
+    from taxiway.errors import TaxiwayError as TaxiwayError
+    from taxiway.packaging import package as package
+    from taxiway.packaging.model import Model as Model
+    from taxiway.packaging.registry import list_models as models
+    from taxiway.packaging.registry import load as load
+
+_HOMES = {
+    "Endpoint": ("taxiway.control.endpoint", "Endpoint"),
+    "Model": ("taxiway.packaging.model", "Model"),
+    "TaxiwayError": ("taxiway.errors", "TaxiwayError"),
+    "deploy": ("taxiway.control.api", "deploy"),
+    "endpoint": ("taxiway.control.api", "endpoint"),
+    "endpoints": ("taxiway.control.api", "endpoints"),
+    "load": ("taxiway.packaging.registry", "load"),
+    "models": ("taxiway.packaging.registry", "list_models"),
+    "package": ("taxiway.packaging", "package"),
+}
+
+__all__ = [
+    "Endpoint",
+    "Model",
+    "TaxiwayError",
+    "deploy",
+    "endpoint",
+    "endpoints",
+    "load",
+    "models",
+    "package",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("taxiway")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'taxiway' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    return [{"src": "labextension", "dest": "taxiway"}]
+
+
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    from taxiway.lab.extension import TaxiwayExtension
+
+    return [{"module": "taxiway.lab.extension", "app": TaxiwayExtension}]

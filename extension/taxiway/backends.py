@@ -1,0 +1,182 @@
+"""The protocol between the control plane and the places where models run.
+
+A back end is found by name through the entry point group ``taxiway.backends``. It is told what
+should be (``apply``, ``route``, ``destroy``) and asked what is (``observe``); it decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+
+class Capability(StrEnum):
+    """Something that not every back end can do."""
+
+    SHADOW = "shadow"
+    CANARY = "canary"
+    SCALE_TO_ZERO = "scale_to_zero"
+    LOG_FOLLOW = "log_follow"
+    COST = "cost"
+    GPU = "gpu"
+
+
+class Status(StrEnum):
+    """The state of an endpoint as its back end sees it. UNKNOWN is never READY."""
+
+    ABSENT = "ABSENT"
+    PENDING = "PENDING"
+    READY = "READY"
+    DEGRADED = "DEGRADED"
+    FAILED = "FAILED"
+    STOPPING = "STOPPING"
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """A Model and where its files lie."""
+
+    name: str
+    version: str
+    path: Path
+
+    @property
+    def tag(self) -> str:
+        """``name:version``."""
+        return f"{self.name}:{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Which Model answers, and which only watches."""
+
+    live: ModelRef
+    shadow: ModelRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSpec:
+    """All that a back end must know to make an endpoint so.
+
+    Parameters
+    ----------
+    name
+        The endpoint's name, unique on its back end.
+    routing
+        The live Model and the shadow, if any.
+    workers
+        Serving processes for the live Model.
+    host, port
+        Where to listen; port 0 lets the back end choose one and keep it.
+    policies
+        Finding kind → ``reject``, ``warn`` or ``ignore``; kinds not named keep the default.
+    """
+
+    name: str
+    routing: Routing
+    workers: int = 1
+    host: str = "127.0.0.1"
+    port: int = 0
+    policies: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRef:
+    """An endpoint on its back end, by name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a back end sees of an endpoint now.
+
+    Parameters
+    ----------
+    status
+        One of ours; ``native`` is the back end's own word.
+    reason
+        One sentence, when the status is not READY.
+    live, shadow
+        Tags of what is running (not of what is wanted).
+    """
+
+    status: Status
+    time: datetime
+    native: str = ""
+    reason: str = ""
+    url: str | None = None
+    live: str | None = None
+    shadow: str | None = None
+    replicas: int = 0
+    spool: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Whether a back end can be used from here. ``problems`` pairs a sentence with its remedy."""
+
+    ok: bool
+    problems: tuple[tuple[str, str], ...] = ()
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What ``apply`` would change; ``hourly_cost`` in US dollars or None where nothing is billed."""
+
+    changes: tuple[str, ...]
+    unsupported: tuple[str, ...] = ()
+    hourly_cost: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of a serving process's log."""
+
+    time: datetime | None
+    source: str
+    text: str
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A place where Models run."""
+
+    name: str
+    capabilities: frozenset[Capability]
+
+    def check(self) -> Diagnosis:
+        """Look at credentials, quotas and tools, without side effects."""
+        ...
+
+    def plan(self, spec: EndpointSpec) -> Plan:
+        """Say what ``apply`` would change, without changing it."""
+        ...
+
+    def apply(self, spec: EndpointSpec, *, token: str) -> Observation:
+        """Make the endpoint so; idempotent under one token; may answer PENDING."""
+        ...
+
+    def observe(self, ref: EndpointRef) -> Observation:
+        """Look; ABSENT is a status, not an error."""
+        ...
+
+    def route(self, ref: EndpointRef, routing: Routing, *, token: str) -> Observation:
+        """Change the live and the shadow Model of an existing endpoint, atomically for its clients."""
+        ...
+
+    def logs(
+        self, ref: EndpointRef, *, since: datetime | None = None, follow: bool = False
+    ) -> Iterator[LogLine]:
+        """Give the serving processes' log lines, oldest first."""
+        ...
+
+    def destroy(self, ref: EndpointRef, *, token: str) -> Observation:
+        """Remove the endpoint and its orphans; idempotent."""
+        ...
