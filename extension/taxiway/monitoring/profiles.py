@@ -1,0 +1,337 @@
+"""whylogs profiles: the only module that knows whylogs.
+
+whylogs is dormant and meets NumPy 2 and pandas 3 badly, so columns are taken apart by
+``taxiway.monitoring.columns`` and given to whylogs' own sketches ready-made; what is written is whylogs'
+own binary format, which plain whylogs reads. whylogs is imported at the first use (it takes seconds),
+with its usage statistics off.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from math import isfinite
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from taxiway.errors import CorruptionError, InputError, NotFoundError
+from taxiway.monitoring.columns import Cells, take_apart
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+View: TypeAlias = Any  # whylogs.core.DatasetProfileView: whylogs has no types
+Kind = Literal["numeric", "categorical", "datetime", "empty", "unknown"]
+
+QUANTILES = (0.01, 0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95, 0.99)
+_TEMPORAL = "taxiway.temporal."
+_PYTHON_TYPES = {"integral": int, "fractional": float, "string": str}
+
+
+class _NumpyForWhylogs(ModuleType):
+    """NumPy with the name ``unicode_``, which whylogs asks for and NumPy 2 dropped."""
+
+    def __getattr__(self, name: str) -> Any:
+        import numpy
+
+        return numpy.str_ if name == "unicode_" else getattr(numpy, name)
+
+
+@cache
+def _whylogs() -> ModuleType:
+    os.environ["WHYLOGS_NO_ANALYTICS"] = "True"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import whylogs.api.usage_stats as usage_stats
+        import whylogs.core as core
+        import whylogs.core.datatypes as datatypes
+    usage_stats._TELEMETRY_DISABLED = True  # should whylogs have been imported before the variable was set
+    datatypes.np = _NumpyForWhylogs("numpy")
+    module: ModuleType = core
+    return module
+
+
+def profile(frame: pd.DataFrame, *, time: datetime | None = None) -> View:
+    """Profile every column of a frame.
+
+    Parameters
+    ----------
+    frame
+        Any pandas dtypes; column names must be unique.
+    time
+        The time the data are of (naive: UTC); now by default.
+
+    Returns
+    -------
+    whylogs.core.DatasetProfileView
+        Infinities are counted (``counts/inf``) but kept out of the distribution; times count as
+        fractional seconds since the epoch and are named in the metadata.
+
+    Raises
+    ------
+    InputError
+        Two columns have the same name.
+    """
+    names = [str(name) for name in frame.columns]
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise InputError(f"Two columns are named {twice[0]!r}.", hint="Give every column a name of its own.")
+    columns = {name: take_apart(frame.iloc[:, i]) for i, name in enumerate(names)}
+    return _track(columns, time)
+
+
+def _track(columns: dict[str, Cells], time: datetime | None) -> View:
+    import numpy as np
+
+    core = _whylogs()
+    types = {name: _PYTHON_TYPES[cells.type] for name, cells in columns.items()}
+    tracked = core.DatasetProfile(core.DatasetSchema(types=types), dataset_timestamp=_in_utc(time))
+    for name, cells in columns.items():
+        with np.errstate(all="ignore"):
+            tracked._columns[name]._process_extracted_column(_preprocessed(cells))
+    view = tracked.view()
+    view.metadata.update({_TEMPORAL + name: "true" for name, cells in columns.items() if cells.temporal})
+    return view
+
+
+def _preprocessed(cells: Cells) -> Any:
+    import numpy as np
+    import pandas as pd
+    from whylogs.core.preprocessing import PreprocessedColumn
+
+    column = PreprocessedColumn()
+    column.len = cells.rows
+    column.null_count, column.nan_count, column.inf_count = cells.nulls, cells.nans, cells.infinities
+    column.numpy.ints, column.numpy.floats = cells.integers, cells.fractions
+    column.list.strings = cells.texts or None
+    if cells.booleans is not None:
+        column.bool_count = len(cells.booleans)
+        column.bool_count_where_true = int(np.count_nonzero(cells.booleans))
+    if cells.objects:
+        column.pandas.objs = pd.Series([None] * cells.objects, dtype=object)
+    return column
+
+
+def _in_utc(time: datetime | None) -> datetime | None:
+    if time is None:
+        return None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def merge(views: Iterable[View]) -> View:
+    """Merge profiles into a new one, as if their rows had been profiled together.
+
+    Raises
+    ------
+    InputError
+        There is nothing to merge.
+    """
+    given = list(views)
+    if not given:
+        raise InputError("There is no profile to merge.", hint="Give at least one.")
+    first = given[0]
+    merged = _whylogs().DatasetProfileView(  # whylogs' merge writes into the left side's metadata
+        columns=first.get_columns(),
+        dataset_timestamp=first.dataset_timestamp,
+        creation_timestamp=first.creation_timestamp,
+        metadata=dict(first.metadata),
+    )
+    for view in given[1:]:
+        merged = merged.merge(view)
+    return merged
+
+
+def write(view: View, path: Path) -> Path:
+    """Write a profile in whylogs' binary format, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(view.serialize())
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def read(path: Path) -> View:
+    """Read a profile that this module or plain whylogs wrote.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such file.
+    CorruptionError
+        The file is not a whole whylogs profile.
+    """
+    core = _whylogs()
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise NotFoundError(f"There is no profile at {path}.", hint="Profile the data first.") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return core.DatasetProfileView.deserialize(data)
+    except Exception as error:  # a broken file makes whylogs raise almost anything
+        raise CorruptionError(
+            f"{path} is not a whole whylogs profile ({error}).", hint="Profile the data again."
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnSummary:
+    """What a profile tells of one column.
+
+    Attributes
+    ----------
+    rows, nulls, infinities
+        Counts; ``rows`` includes the other two.
+    types
+        Values by type: integral, fractional, boolean, string, object, tensor.
+    kind
+        ``datetime`` columns have their moments in seconds since the epoch.
+    mean, stddev, minimum, maximum, quantiles
+        Of the finite numbers; None or empty where there are none. ``stddev`` divides by n − 1.
+    distinct
+        HyperLogLog's estimate of the number of distinct values.
+    frequent
+        The most frequent values with their estimated counts, most frequent first.
+    """
+
+    column: str
+    rows: int
+    nulls: int
+    infinities: int
+    types: dict[str, int]
+    kind: Kind
+    mean: float | None = None
+    stddev: float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    quantiles: dict[float, float] = field(default_factory=dict)
+    distinct: float | None = None
+    frequent: tuple[tuple[str, int], ...] = ()
+
+
+def summary(view: View) -> dict[str, ColumnSummary]:
+    """Summarise every column of a profile, by name."""
+    return {name: _summarise(view, name) for name in sorted(view.get_columns())}
+
+
+def _summarise(view: View, name: str) -> ColumnSummary:
+    column = view.get_column(name)
+    counts, types = column.get_metric("counts"), column.get_metric("types")
+    cardinality = column.get_metric("cardinality")
+    by_type = {key: int(value) for key, value in types.to_summary_dict().items()} if types else {}
+    sketch = sketch_of(view, name)
+    moments: dict[str, Any] = {}
+    if sketch is not None:
+        metric = column.get_metric("distribution")
+        moments = {
+            "mean": _finite(metric.avg),
+            "stddev": _finite(metric.stddev),
+            "minimum": sketch.minimum,
+            "maximum": sketch.maximum,
+            "quantiles": dict(zip(QUANTILES, sketch.quantiles(QUANTILES), strict=True)),
+        }
+    return ColumnSummary(
+        column=name,
+        rows=int(counts.n.value),
+        nulls=int(counts.null.value),
+        infinities=int(counts.inf.value),
+        types=by_type,
+        kind=_kind(by_type, temporal=_TEMPORAL + name in view.metadata),
+        distinct=None if cardinality is None else cardinality.estimate,
+        frequent=tuple(frequencies_of(view, name).counts.items()),
+        **moments,
+    )
+
+
+def _kind(types: dict[str, int], *, temporal: bool) -> Kind:
+    if temporal:
+        return "datetime"
+    numbers = types.get("integral", 0) + types.get("fractional", 0)
+    words = types.get("boolean", 0) + types.get("string", 0)
+    if not numbers + words:
+        return "unknown" if types.get("object", 0) + types.get("tensor", 0) else "empty"
+    return "numeric" if numbers > words else "categorical"
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if isfinite(value) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """A KLL quantile sketch of the finite numbers of a column (Karnin, Lang and Liberty, FOCS 2016).
+
+    Attributes
+    ----------
+    n
+        Numbers seen.
+    rank_error
+        The largest error of ``cdf`` at 99 % confidence; 0 while the sketch still holds every number.
+    """
+
+    n: int
+    minimum: float
+    maximum: float
+    rank_error: float
+    _kll: Any
+
+    def cdf(self, points: Sequence[float]) -> list[float]:
+        """Give P(X ≤ point) for strictly increasing points."""
+        return list(self._kll.get_cdf(list(points), True)[:-1]) if len(points) else []
+
+    def quantiles(self, fractions: Sequence[float]) -> list[float]:
+        """Give the values at these fractions of the ranks."""
+        return list(self._kll.get_quantiles(list(fractions)))
+
+    def support(self, most: int = 2048) -> list[float]:
+        """Give the distinct numbers the sketch holds, or ``most`` of them evenly by rank."""
+        size = min(self.n, most)
+        inner = self._kll.get_quantiles([(i + 0.5) / size for i in range(size)])
+        return sorted({self.minimum, *inner, self.maximum})
+
+
+def sketch_of(view: View, column: str) -> Sketch | None:
+    """Give a column's quantile sketch; None if the column is absent or has no numbers."""
+    found = view.get_column(column)
+    metric = found.get_metric("distribution") if found is not None else None
+    if metric is None or metric.kll.value.is_empty():
+        return None
+    kll = metric.kll.value
+    error = float(kll.normalized_rank_error(False)) if kll.is_estimation_mode() else 0.0
+    return Sketch(int(kll.get_n()), float(kll.get_min_value()), float(kll.get_max_value()), error, kll)
+
+
+@dataclass(frozen=True, slots=True)
+class Frequencies:
+    """The frequent values of a column, most frequent first, and how many values were counted in all.
+
+    ``exact`` while every value has its own counter (up to some hundreds of distinct values).
+    """
+
+    counts: dict[str, int]
+    total: int
+    exact: bool
+
+
+def frequencies_of(view: View, column: str) -> Frequencies:
+    """Give a column's frequent values; empty if the column is absent or not counted by value."""
+    found = view.get_column(column)
+    metric = found.get_metric("frequent_items") if found is not None else None
+    if metric is None or metric.frequent_strings.value.is_empty():
+        return Frequencies({}, 0, exact=True)
+    items = metric.strings
+    counts = {item.value: int(item.est) for item in sorted(items, key=lambda item: (-item.est, item.value))}
+    total = int(metric.frequent_strings.value.get_total_weight())
+    return Frequencies(counts, total, exact=all(item.lower == item.upper for item in items))

@@ -1,0 +1,1 @@
+"""A candidate beside the live Model: comparison on joined outcomes, and replay of recorded traffic."""
