@@ -1,0 +1,1 @@
+"""What Jupyter needs: the server extension, the kernel's discovery of models, the displays."""

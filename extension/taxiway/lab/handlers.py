@@ -1,0 +1,210 @@
+"""The routes under ``<base_url>taxiway/api/``: authenticated, authorized, XSRF-protected, JSON in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from jupyter_server.auth.decorator import authorized
+from jupyter_server.base.handlers import APIHandler
+from jupyter_server.extension.handler import ExtensionHandlerMixin
+from tornado import web
+from tornado.iostream import StreamClosedError
+
+from taxiway.errors import ConflictError, InputError, NotFoundError, TaxiwayError
+from taxiway.lab.feed import SEE_LOG, OverviewFeed
+from taxiway.lab.service import Service
+from taxiway.lab.wire import encode
+
+_NAME = r"([^/]+)"
+
+
+class TaxiwayHandler(ExtensionHandlerMixin, APIHandler):
+    """What every route shares: the service, and errors as a sentence and a hint."""
+
+    auth_resource = "taxiway"
+
+    @property
+    def service(self) -> Service:
+        """The control plane."""
+        return cast(Service, self.settings["taxiway_service"])
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer with ``{"error", "hint"}``."""
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        message, hint = _sentences(error, status_code)
+        self.finish(encode({"error": message, "hint": hint}))
+
+    async def answer(self, work: Awaitable[object]) -> None:
+        """Send what ``work`` gives, or its error with the status that fits."""
+        try:
+            body = await work
+        except TaxiwayError as error:
+            self.set_status(_status(error))
+            body = {"error": error.message, "hint": error.hint}
+        self.finish(encode({"ok": True} if body is None else body))
+
+
+class OverviewHandler(TaxiwayHandler):
+    """Everything that the panel shows."""
+
+    _track_activity = False
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        """Return the overview."""
+        await self.answer(self.service.overview())
+
+
+class EndpointHandler(TaxiwayHandler):
+    """One endpoint."""
+
+    _track_activity = False
+
+    @web.authenticated
+    @authorized
+    async def get(self, name: str) -> None:
+        """Return the endpoint in full."""
+        await self.answer(self.service.endpoint(name))
+
+
+class ModelHandler(TaxiwayHandler):
+    """One Model."""
+
+    _track_activity = False
+
+    @web.authenticated
+    @authorized
+    async def get(self, name: str, version: str) -> None:
+        """Return the Model in full."""
+        await self.answer(self.service.model(name, version))
+
+
+class EndpointActionHandler(TaxiwayHandler):
+    """Promote, roll back, stop the shadow."""
+
+    @web.authenticated
+    @authorized
+    async def post(self, name: str, action: str) -> None:
+        """Do what the path says."""
+        actions: dict[str, Callable[[str], Awaitable[None]]] = {
+            "promote": self.service.promote,
+            "rollback": self.service.rollback,
+            "shadow/stop": self.service.stop_shadow,
+        }
+        await self.answer(actions[action](name))
+
+
+class ShadowHandler(TaxiwayHandler):
+    """Put a Model into the shadow of an endpoint."""
+
+    @web.authenticated
+    @authorized
+    async def post(self, name: str) -> None:
+        """Start the shadow that the body's ``model`` names."""
+        body = self.get_json_body()
+        tag = body.get("model") if isinstance(body, dict) else None
+        if not isinstance(tag, str) or not tag:
+            raise web.HTTPError(400, 'The body must be {"model": "name:version"}.')
+        await self.answer(self.service.start_shadow(name, tag))
+
+
+class AlertHandler(TaxiwayHandler):
+    """Acknowledge an alert."""
+
+    @web.authenticated
+    @authorized
+    async def post(self, alert: str) -> None:
+        """Mark the alert as seen."""
+        await self.answer(self.service.acknowledge(alert))
+
+
+class AgentHandler(TaxiwayHandler):
+    """Start and stop the agent."""
+
+    @web.authenticated
+    @authorized
+    async def post(self, action: str) -> None:
+        """Do what the path says."""
+        await self.answer(self.service.start_agent() if action == "start" else self.service.stop_agent())
+
+
+class StreamHandler(TaxiwayHandler):
+    """The overview as server-sent events: now, and whenever it changes."""
+
+    _track_activity = False
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        """Send events until the client or the server goes."""
+        self.set_header("Content-Type", "text/event-stream")
+        self.set_header("Cache-Control", "no-cache")
+        self.set_header("X-Accel-Buffering", "no")
+        feed = cast(OverviewFeed, self.settings["taxiway_feed"])
+        events = feed.events()
+        try:
+            await self.flush()
+            async for event in events:
+                self.write(event.encode())
+                await self.flush()
+            self.finish(set_content_type="text/event-stream")
+        except StreamClosedError:
+            pass
+        finally:
+            await events.aclose()
+
+
+class UnknownHandler(TaxiwayHandler):
+    """Any other path: a 404 in JSON, not Jupyter's page."""
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        """Answer that there is nothing here."""
+        raise web.HTTPError(404, "There is nothing at this path.")
+
+
+def routes() -> list[tuple[str, type[TaxiwayHandler]]]:
+    """Return every route and its handler."""
+    api = "taxiway/api"
+    return [
+        (rf"{api}/overview", OverviewHandler),
+        (rf"{api}/stream", StreamHandler),
+        (rf"{api}/endpoints/{_NAME}", EndpointHandler),
+        (rf"{api}/endpoints/{_NAME}/(promote|rollback|shadow/stop)", EndpointActionHandler),
+        (rf"{api}/endpoints/{_NAME}/shadow", ShadowHandler),
+        (rf"{api}/models/{_NAME}/{_NAME}", ModelHandler),
+        (rf"{api}/alerts/{_NAME}/acknowledge", AlertHandler),
+        (rf"{api}/agent/(start|stop)", AgentHandler),
+        (rf"{api}/.*", UnknownHandler),
+    ]
+
+
+def _status(error: TaxiwayError) -> int:
+    for kind, status in ((NotFoundError, 404), (ConflictError, 409), (InputError, 400)):
+        if isinstance(error, kind):
+            return status
+    return 500
+
+
+_REFUSALS = {
+    401: ("You are not signed in to this Jupyter server.", "Reload the page and sign in."),
+    403: ("This Jupyter server refused the request.", "Reload the page and sign in again."),
+    404: (
+        "There is nothing at this path.",
+        "The server and the panel may differ in version; reload the page.",
+    ),
+    405: ("This path does not take that method.", ""),
+}
+
+
+def _sentences(error: BaseException | None, status: int) -> tuple[str, str]:
+    if status in _REFUSALS:
+        return _REFUSALS[status]
+    if isinstance(error, web.HTTPError) and error.log_message:
+        return error.log_message, ""
+    if error is not None and not isinstance(error, web.HTTPError):
+        return f"Taxiway failed unexpectedly: {type(error).__name__}: {error}", SEE_LOG
+    return f"The request failed with status {status}.", SEE_LOG

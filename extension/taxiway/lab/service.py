@@ -1,0 +1,82 @@
+"""What the handlers ask for, answered by ``taxiway.control`` in worker threads.
+
+``taxiway.control`` is imported on the first call, in a thread, so that neither Jupyter's start nor
+its event loop waits for pandas or SQLAlchemy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from typing import cast
+
+_VIEWS = "taxiway.control.views"
+_API = "taxiway.control.api"
+_AGENT = "taxiway.control.agent_process"
+
+
+class Service:
+    """The control plane, awaitable.
+
+    Every method raises what ``taxiway.control`` raises: a ``TaxiwayError`` for what is expected.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="taxiway-lab")
+
+    def close(self) -> None:
+        """Let the threads go; what runs is finished, what waits is dropped."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def overview(self) -> object:
+        """Return everything that the panel shows."""
+        return await self._call(_VIEWS, "overview")
+
+    async def change_token(self) -> str:
+        """Return a text that differs whenever the overview may differ."""
+        return str(await self._call(_VIEWS, "change_token"))
+
+    async def endpoint(self, name: str) -> object:
+        """Return one endpoint with its windows, schema changes, alerts, timeline and shadow report."""
+        return await self._call(_VIEWS, "endpoint_detail", name)
+
+    async def model(self, name: str, version: str) -> object:
+        """Return one Model with its preflight, signature, parity, environment and lineage."""
+        return await self._call(_VIEWS, "model_detail", name, version)
+
+    async def promote(self, endpoint: str) -> None:
+        """Make the shadow live."""
+        await self._call(_API, "promote", endpoint)
+
+    async def rollback(self, endpoint: str) -> None:
+        """Make the Model that was live before live again."""
+        await self._call(_API, "rollback", endpoint)
+
+    async def start_shadow(self, endpoint: str, tag: str) -> None:
+        """Send a copy of the live traffic to the Model ``tag``."""
+        await self._call(_API, "start_shadow", endpoint, tag)
+
+    async def stop_shadow(self, endpoint: str) -> None:
+        """Stop the shadow."""
+        await self._call(_API, "stop_shadow", endpoint)
+
+    async def acknowledge(self, alert: str) -> None:
+        """Mark an alert as seen."""
+        await self._call(_API, "acknowledge", alert)
+
+    async def start_agent(self) -> None:
+        """Start the agent."""
+        await self._call(_AGENT, "start")
+
+    async def stop_agent(self) -> None:
+        """Stop the agent."""
+        await self._call(_AGENT, "stop")
+
+    async def _call(self, module: str, name: str, *arguments: str) -> object:
+        def call() -> object:
+            function = cast("Callable[..., object]", getattr(import_module(module), name))
+            return function(*arguments)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
