@@ -1,0 +1,91 @@
+"""An ONNX graph made canonical: the same model gives the same bytes, in any process.
+
+Converters name the values between nodes from counters and object ids; here every such name is
+replaced by its position. Only the names of the graph's inputs and outputs mean something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
+
+ModelProto: TypeAlias = Any  # onnx has types for its own use, but none for its submodules
+GraphProto: TypeAlias = Any
+
+
+def canonical(model: ModelProto, outputs: Mapping[str, str], *, boolean: frozenset[str]) -> bytes:
+    """Keep and rename the graph's ``outputs`` (old → new name), rename all else, and serialise.
+
+    Outputs whose new name is in ``boolean`` are cast to booleans.
+    """
+    graph = model.graph
+    kept = [output for output in graph.output if output.name in outputs]
+    del graph.output[:]
+    graph.output.extend(sorted(kept, key=lambda output: list(outputs).index(output.name)))
+    del graph.value_info[:]
+    names = _names(graph, outputs)
+    _rename(graph, names, [0])
+    initializers = sorted(graph.initializer, key=lambda tensor: str(tensor.name))
+    del graph.initializer[:]
+    graph.initializer.extend(initializers)
+    for name in sorted(boolean):
+        _cast_to_boolean(graph, name)
+    graph.name, graph.doc_string, model.doc_string = "taxiway", "", ""
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
+def _names(graph: GraphProto, outputs: Mapping[str, str]) -> dict[str, str]:
+    """Map each value's name to its canonical one, in the order in which the nodes use them."""
+    names = {value.name: value.name for value in graph.input}
+    for old, new in outputs.items():
+        names[old] = new
+    for name in _values(graph):
+        if name and name not in names:
+            names[name] = f"taxiway/{len(names)}"
+    return names
+
+
+def _values(graph: GraphProto) -> Iterator[str]:
+    for node in graph.node:
+        yield from node.input
+        for inner in _subgraphs(node):
+            yield from (value.name for value in inner.input)
+            yield from _values(inner)
+            yield from (value.name for value in inner.output)
+        yield from node.output
+    yield from (tensor.name for tensor in graph.initializer)
+
+
+def _subgraphs(node: Any) -> Iterator[GraphProto]:
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def _rename(graph: GraphProto, names: Mapping[str, str], count: list[int]) -> None:
+    for node in graph.node:
+        node.name, node.doc_string = f"node/{count[0]}", ""
+        count[0] += 1
+        for values in (node.input, node.output):
+            values[:] = [names.get(name, name) for name in values]
+        for inner in _subgraphs(node):
+            inner.name = "inner"
+            del inner.value_info[:]
+            _rename(inner, names, count)
+    for named in (*graph.input, *graph.output, *graph.initializer):
+        named.name = names.get(named.name, named.name)
+
+
+def _cast_to_boolean(graph: GraphProto, name: str) -> None:
+    from onnx import TensorProto, helper
+
+    raw = f"taxiway/raw/{name}"
+    for node in graph.node:
+        for values in (node.input, node.output):
+            values[:] = [raw if value == name else value for value in values]
+    graph.node.append(helper.make_node("Cast", [raw], [name], name=f"node/cast/{name}", to=TensorProto.BOOL))
+    for output in graph.output:
+        if output.name == name:
+            output.type.tensor_type.elem_type = TensorProto.BOOL

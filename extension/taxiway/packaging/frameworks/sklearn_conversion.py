@@ -1,0 +1,209 @@
+"""scikit-learn to ONNX through skl2onnx, with what it must be given to be exact.
+
+- The model is converted from a copy in which missing text is the empty string, for ONNX has no other.
+- In double precision, trees still get their features rounded to float32, as scikit-learn's own trees do
+  (skl2onnx documentation, "Issues when switching to float").
+- A model that does not begin with a ColumnTransformer gets one, for a column is an input each.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from taxiway.errors import PackagingError
+from taxiway.packaging.frameworks import Precision
+from taxiway.signature import Column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def convert(model: Any, columns: Sequence[Column], reference: pd.DataFrame, precision: Precision) -> Any:
+    """Convert a fitted estimator to an ONNX ModelProto, its graph's names not yet canonical.
+
+    Raises
+    ------
+    PackagingError
+        A step has no ONNX form.
+    """
+    _mend_skl2onnx()
+    prepared = _prepared(model, reference, precision)
+    failure: Exception | None = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # skl2onnx reads attributes that scikit-learn has deprecated
+        for whole_numbers in (True, False):
+            types = _input_types(columns, precision, whole_numbers)
+            try:
+                return _runnable(_converted(prepared, types))
+            except Exception as error:  # noqa: BLE001 - skl2onnx and ONNX Runtime raise anything
+                failure = failure or error
+    raise _explained(model, failure) from failure
+
+
+def _converted(model: Any, types: Sequence[tuple[str, Any]]) -> Any:
+    from skl2onnx import convert_sklearn
+
+    try:
+        # the option goes by the identity of the model, so that the outermost one gets it
+        options = {id(model): {"zipmap": False}} if hasattr(model, "classes_") else None
+        return convert_sklearn(model, name="taxiway", initial_types=list(types), options=options)
+    except NameError:  # a classifier without probabilities knows no such option
+        return convert_sklearn(model, name="taxiway", initial_types=list(types))
+
+
+def _runnable(model: Any) -> Any:
+    """Give the graph back if ONNX Runtime accepts its types, which skl2onnx does not check."""
+    import onnxruntime
+
+    onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return model
+
+
+def _input_types(
+    columns: Sequence[Column], precision: Precision, whole_numbers: bool
+) -> list[tuple[str, Any]]:
+    from skl2onnx.common.data_types import (
+        DoubleTensorType,
+        FloatTensorType,
+        Int64TensorType,
+        StringTensorType,
+    )
+
+    real = FloatTensorType if precision == "float32" else DoubleTensorType
+    types: list[tuple[str, Any]] = []
+    for column in columns:
+        if column.dtype == "string":
+            kind = StringTensorType
+        elif whole_numbers and not column.nullable and column.dtype in ("int64", "int32", "bool"):
+            kind = Int64TensorType
+        else:
+            kind = real
+        types.append((column.name, kind([None, 1])))
+    return types
+
+
+def _prepared(model: Any, reference: pd.DataFrame, precision: Precision) -> Any:
+    import numpy as np
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import Pipeline
+
+    model = copy.deepcopy(model)
+    for _, step in parts(model):
+        _mark_missing_text(step)
+    steps = list(model.steps) if isinstance(model, Pipeline) else [("model", model)]
+    if not isinstance(steps[0][1], ColumnTransformer):
+        every = ColumnTransformer([("every", "passthrough", list(reference.columns))])
+        steps.insert(0, ("columns", every.fit(reference.head(2))))
+    if precision == "float64" and _rounds_its_features(steps[-1][1]):
+        from skl2onnx.sklapi import CastTransformer
+
+        steps.insert(-1, ("round", CastTransformer(dtype=np.float32)))
+    return Pipeline(steps)
+
+
+def parts(model: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Give every estimator inside a fitted model with the path of step names that leads to it."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import FeatureUnion, Pipeline
+
+    if isinstance(model, Pipeline):
+        children = [(name, step) for name, step in model.steps]
+    elif isinstance(model, ColumnTransformer):
+        children = [(name, step) for name, step, _ in model.transformers_]
+    elif isinstance(model, FeatureUnion):
+        children = list(model.transformer_list)
+    else:
+        yield path, model
+        return
+    for name, child in children:
+        if child is not None and not isinstance(child, str):
+            yield from parts(child, f"{path}.{name}" if path else str(name))
+
+
+def _mark_missing_text(step: Any) -> None:
+    """Let a fitted step take the empty string for a missing text, as the exported graph does."""
+    import numpy as np
+    import pandas as pd
+    from sklearn.impute import SimpleImputer
+
+    if isinstance(step, SimpleImputer) and step.statistics_.dtype.kind in "OUS":
+        step.missing_values = ""
+    categories = getattr(step, "categories_", None)
+    if isinstance(categories, list):
+        step.categories_ = [
+            np.array(["" if pd.isna(value) else value for value in kinds], dtype=object)
+            if kinds.dtype.kind == "O"
+            else kinds.astype(np.int64)
+            if kinds.dtype.kind == "b"
+            else kinds
+            for kinds in categories
+        ]
+
+
+def _rounds_its_features(step: Any) -> bool:
+    from sklearn.ensemble import (
+        ExtraTreesClassifier,
+        ExtraTreesRegressor,
+        GradientBoostingClassifier,
+        GradientBoostingRegressor,
+        RandomForestClassifier,
+        RandomForestRegressor,
+    )
+    from sklearn.tree import BaseDecisionTree
+
+    return isinstance(
+        step,
+        (
+            BaseDecisionTree,
+            RandomForestClassifier,
+            RandomForestRegressor,
+            ExtraTreesClassifier,
+            ExtraTreesRegressor,
+            GradientBoostingClassifier,
+            GradientBoostingRegressor,
+        ),
+    )
+
+
+def _explained(model: Any, failure: Exception | None) -> PackagingError:
+    """Say which step it is that has no ONNX form."""
+    from skl2onnx._supported_operators import sklearn_operator_name_map
+    from sklearn.preprocessing import FunctionTransformer
+
+    for path, step in parts(model):
+        own_function = isinstance(step, FunctionTransformer) and step.func is not None
+        if own_function or type(step) not in sklearn_operator_name_map:
+            where = f"Step {path!r}" if path else "The model"
+            kind = f"a FunctionTransformer of {step.func!r}" if own_function else f"a {type(step).__name__}"
+            return PackagingError(
+                f"{where} is {kind}, which has no ONNX form.",
+                hint="Do its work before the model, use a scikit-learn transformer in its place, or "
+                "register a converter for it with skl2onnx.update_registered_converter.",
+            )
+    reason = str(failure).strip().partition("\n")[0][:300]
+    return PackagingError(
+        f"The model could not be converted to ONNX: {reason}",
+        hint="Leave out the option it names, or replace that step with one that skl2onnx supports.",
+    )
+
+
+@cache
+def _mend_skl2onnx() -> None:
+    """Make skl2onnx 1.20 write whole numbers where it has NumPy booleans, which onnx 1.23 refuses.
+
+    Without it no histogram gradient boosting can be converted.
+    """
+    from skl2onnx.common import tree_ensemble
+
+    original = tree_ensemble.add_node
+
+    def add_node(*args: Any, **kwargs: Any) -> Any:
+        if "nodes_missing_value_tracks_true" in kwargs:
+            kwargs["nodes_missing_value_tracks_true"] = int(kwargs["nodes_missing_value_tracks_true"])
+        return original(*args, **kwargs)
+
+    tree_ensemble.add_node = add_node

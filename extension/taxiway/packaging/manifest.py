@@ -1,0 +1,120 @@
+"""The manifest of a Model: what ``model.json`` says, and how it is kept true."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from taxiway.errors import CorruptionError
+from taxiway.packaging import digest
+
+FORMAT = 1
+FILE = "model.json"
+
+Task = Literal["classification", "regression", "clustering", "outliers"]
+Scalar = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class OutputColumn:
+    """One output column of the Model: a tensor of the graph, or column ``index`` of a tensor."""
+
+    name: str
+    tensor: str
+    index: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Where a Model comes from."""
+
+    notebook: str | None
+    git_commit: str | None
+    git_dirty: bool | None
+    data_digest: str
+    run: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What ``model.json`` says of a Model; see ``Model`` for the meaning of the fields."""
+
+    name: str
+    version: str
+    digest: str
+    created: str
+    framework: str
+    task: Task
+    classes: tuple[Scalar, ...] | None
+    target: str | None
+    description: str
+    metrics: Mapping[str, float]
+    size_bytes: int
+    outputs: tuple[OutputColumn, ...]
+    lineage: Lineage
+    bento: str | None
+    files: Mapping[str, str]
+    runtime: str = "onnx"
+    format: int = field(default=FORMAT)
+
+    def write(self, folder: Path) -> None:
+        """Write ``model.json``, sealed with the digest of its own content, and flush it to the disk."""
+        body = asdict(self)
+        body["seal"] = digest.of_value(body)
+        with (folder / FILE).open("w", encoding="utf-8") as file:
+            file.write(json.dumps(body, indent=1, sort_keys=True))
+            file.flush()
+            os.fsync(file.fileno())
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """Read ``model.json`` and check its seal.
+
+        Raises
+        ------
+        CorruptionError
+            The file cannot be read, is of a later format, or is not what was written.
+        """
+        try:
+            body = json.loads((folder / FILE).read_text(encoding="utf-8"))
+            seal = body.pop("seal")
+            if body["format"] > FORMAT:
+                raise CorruptionError(
+                    f"{folder / FILE} was written by a later Taxiway.", hint="Upgrade taxiway here."
+                )
+            if seal != digest.of_value(body):
+                raise ValueError("it was altered")
+            classes = body["classes"]
+            body["classes"] = None if classes is None else tuple(classes)
+            body["outputs"] = tuple(OutputColumn(**output) for output in body["outputs"])
+            body["lineage"] = Lineage(**body["lineage"])
+            return cls(**body)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CorruptionError(
+                f"{folder / FILE} cannot be trusted: {error}.",
+                hint="Package the model again, or restore the file from a backup.",
+            ) from error
+
+    def verify(self, folder: Path) -> None:
+        """Check every file of the Model against its digest.
+
+        Raises
+        ------
+        CorruptionError
+            A file is missing, added or altered.
+        """
+        there = {path.name for path in folder.iterdir()} - {FILE}
+        wrong = sorted(there.symmetric_difference(self.files))
+        for name in sorted(there.intersection(self.files)):
+            path = folder / name
+            if path.is_symlink() or not path.is_file() or digest.of_file(path) != self.files[name]:
+                wrong.append(name)
+        if wrong:
+            raise CorruptionError(
+                f"Model {self.name}:{self.version} is not what was packaged: {', '.join(wrong)} differs.",
+                hint=f"Remove {folder} and package the model again.",
+            )
