@@ -1,0 +1,175 @@
+"""``python -m taxiway.serving``: one Model, served over HTTP.
+
+Exit status: 0 after draining, 2 for arguments that cannot be used, 3 for a Model that cannot be served.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+
+from taxiway.serving.app import App, create_app
+from taxiway.serving.control import Control
+from taxiway.serving.limits import Limits
+from taxiway.serving.runtime import ModelError
+from taxiway.serving.server import Server
+from taxiway.serving.spool import BUDGET_BYTES
+
+MODEL_FAILED = 3
+SHADOW_NICENESS = 5
+
+_log = logging.getLogger("taxiway.serving")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until told to stop."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    _set_up_log(options.role)
+    try:
+        token = _token(options)
+        listener = _listener(options, token)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    if options.role == "shadow":
+        os.nice(SHADOW_NICENESS)
+    try:
+        app = create_app(
+            options.model,
+            options.spool,
+            options.role,
+            dict(options.policy),
+            limits=Limits(options.max_body, options.max_rows, options.max_requests),
+            token=token,
+            threads=options.threads,
+            spool_budget=options.spool_budget,
+        )
+    except ModelError as error:
+        _log.error("%s", error)
+        return MODEL_FAILED
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    # What was loaded stays until the end: the collector need not go over it on every request.
+    gc.freeze()
+    import uvloop
+
+    uvloop.run(_serve(app, listener, options))
+    return 0
+
+
+async def _serve(app: App, listener: socket.socket, options: argparse.Namespace) -> None:
+    server = Server(app, listener, drain_seconds=options.drain_seconds, accept_at_once=not options.controlled)
+    _log.info("%s is ready as %s", app.runtime.tag, options.role)
+    control: asyncio.Task[None] | None = None
+    if options.controlled:
+        control = asyncio.create_task(Control(server, socket.socket(fileno=os.dup(0))).run())
+    await server.serve()
+    if control is not None:
+        control.cancel()
+    Path(f"orphan-{os.getpid()}.sock").unlink(missing_ok=True)
+    _log.info("%s has left", app.runtime.tag)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m taxiway.serving", description="Serve one Model over HTTP."
+    )
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="the Model's folder")
+    parser.add_argument(
+        "--spool", type=Path, required=True, metavar="DIR", help="where the prediction log goes"
+    )
+    parser.add_argument("--role", choices=("live", "shadow"), default="live")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--port", type=int, default=8000, help="where to listen (default 8000)")
+    where.add_argument("--fd", type=int, help="an inherited, bound socket to listen on instead")
+    where.add_argument("--uds", metavar="PATH", help="a Unix socket to listen on instead")
+    parser.add_argument("--host", default="127.0.0.1", help="the address for --port (default loopback)")
+    parser.add_argument(
+        "--controlled", action="store_true", help="standard input is a socket: accept only when told there"
+    )
+    parser.add_argument(
+        "--policy",
+        type=_policy,
+        action="append",
+        default=[],
+        metavar="KIND=ACTION",
+        help="ignore, warn or reject",
+    )
+    secret = parser.add_mutually_exclusive_group()
+    secret.add_argument("--token-file", type=Path, metavar="FILE", help="holds the bearer token to ask for")
+    secret.add_argument("--token-env", metavar="NAME", help="the environment variable that holds it")
+    parser.add_argument(
+        "--drain-seconds", type=float, default=30.0, help="wait for open connections (default 30)"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="threads within one prediction (default 1)")
+    limits = Limits()
+    parser.add_argument("--max-body", type=int, default=limits.body_bytes, metavar="BYTES")
+    parser.add_argument("--max-rows", type=int, default=limits.rows, metavar="ROWS")
+    parser.add_argument("--max-requests", type=int, default=limits.concurrency, metavar="N", help="at once")
+    parser.add_argument("--spool-budget", type=int, default=BUDGET_BYTES, metavar="BYTES")
+    return parser
+
+
+def _policy(text: str) -> tuple[str, str]:
+    kind, _, action = text.partition("=")
+    return kind, action
+
+
+def _token(options: argparse.Namespace) -> str | None:
+    if options.token_file is not None:
+        token = options.token_file.read_text().strip()
+    elif options.token_env is not None:
+        # Taken out, so that no child process inherits it.
+        token = os.environ.pop(options.token_env, "").strip()
+    else:
+        return None
+    if not token:
+        raise ValueError("the token is empty")
+    return str(token)
+
+
+def _listener(options: argparse.Namespace, token: str | None) -> socket.socket:
+    if options.fd is not None:
+        return socket.socket(fileno=options.fd)
+    if options.uds is not None:
+        path = Path(options.uds)
+        path.unlink(missing_ok=True)
+        private = socket.socket(socket.AF_UNIX)
+        private.bind(options.uds)
+        path.chmod(0o600)
+        return private
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        options.host, options.port, type=socket.SOCK_STREAM
+    )[0]
+    if not _is_loopback(str(address[0])) and token is None:
+        raise ValueError(f"{options.host} is not loopback: name a token by --token-file or --token-env")
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(address)
+    return listener
+
+
+def _is_loopback(address: str) -> bool:
+    return address == "::1" or address.startswith("127.")
+
+
+def _set_up_log(role: str) -> None:
+    formatter = logging.Formatter(
+        f"%(asctime)s.%(msecs)03dZ {role}[{os.getpid()}] %(message)s", "%Y-%m-%dT%H:%M:%S"
+    )
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

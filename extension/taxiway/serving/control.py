@@ -1,0 +1,123 @@
+"""The line between a serving process and its master: commands in, events out, on standard input.
+
+Standard input is one end of a socket pair. Commands are lines (``accept``, ``mirror PATH``,
+``mirror``, ``drain SECONDS``), events are JSON lines (``ready``, ``accepting``, ``draining``). When the
+master dies the process serves on, and hands its listening socket to whoever connects to
+``orphan-<pid>.sock`` in its working folder: the next master goes on with the same socket, so that no
+connection waiting in it is reset.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import threading
+from pathlib import Path
+
+import orjson
+
+from taxiway.serving.server import Server
+
+_log = logging.getLogger(__name__)
+
+
+class Control:
+    """Obeys the master.
+
+    Parameters
+    ----------
+    server
+        What is commanded.
+    line
+        This end of the socket pair.
+    """
+
+    def __init__(self, server: Server, line: socket.socket) -> None:
+        self._server = server
+        self._line = line
+        line.setblocking(False)
+
+    async def run(self) -> None:
+        """Say that the process is ready and obey until the master is gone."""
+        reader, writer = await asyncio.open_unix_connection(sock=self._line)
+        _tell(writer, "ready")
+        watch = asyncio.create_task(self._tell_draining(writer))
+        try:
+            while line := await reader.readline():
+                await self._obey(line.decode().strip(), writer)
+        except OSError:
+            pass
+        watch.cancel()
+        writer.close()
+        if not self._server.stopping.is_set():
+            self._be_orphan()
+
+    async def _obey(self, command: str, writer: asyncio.StreamWriter) -> None:
+        verb, _, argument = command.partition(" ")
+        if verb == "accept":
+            await self._server.accept()
+            _tell(writer, "accepting")
+        elif verb == "mirror":
+            self._server.app.mirror.direct(argument)
+        elif verb == "drain":
+            self._server.stop(float(argument))
+        else:
+            _log.warning("the master sent %r, which is not understood", command)
+
+    async def _tell_draining(self, writer: asyncio.StreamWriter) -> None:
+        await self._server.on_draining.wait()
+        _tell(writer, "draining")
+
+    def _be_orphan(self) -> None:
+        if not self._server.servers or self._server.listener.family == socket.AF_UNIX:
+            _log.info("the master is gone, and nobody is served here: leaving")
+            self._server.stop(0.0)
+            return
+        _log.info("the master is gone: serving on")
+        try:
+            offer_listener(self._server.listener, Path(f"orphan-{os.getpid()}.sock"))
+        except OSError as error:
+            _log.info("the endpoint's folder is gone (%s): leaving", error)
+            self._server.stop()
+
+
+def offer_listener(listener: socket.socket, path: Path) -> None:
+    """Hand a duplicate of a listening socket to everyone who connects to ``path``."""
+    path.unlink(missing_ok=True)
+    door = socket.socket(socket.AF_UNIX)
+    door.bind(str(path))
+    path.chmod(0o600)
+    door.listen()
+    threading.Thread(target=_hand_out, args=(door, listener), name="orphan", daemon=True).start()
+
+
+def take_listener(path: Path) -> socket.socket:
+    """Take the listening socket that an orphan offers.
+
+    Raises
+    ------
+    OSError
+        Nobody is there, or nothing was handed over.
+    """
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(2.0)
+        line.connect(str(path))
+        _, files, _, _ = socket.recv_fds(line, 16, 1)
+    if not files:
+        raise OSError("the orphan handed nothing over")
+    return socket.socket(fileno=files[0])
+
+
+def _hand_out(door: socket.socket, listener: socket.socket) -> None:
+    while True:
+        guest, _ = door.accept()
+        with guest, contextlib.suppress(OSError):
+            socket.send_fds(guest, [b"listener"], [listener.fileno()])
+
+
+def _tell(writer: asyncio.StreamWriter, event: str) -> None:
+    with contextlib.suppress(OSError, RuntimeError):
+        writer.write(orjson.dumps({"event": event}) + b"\n")

@@ -1,0 +1,81 @@
+"""What one request may ask for, and the reading of its body within that."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from taxiway.serving.asgi import Receive
+from taxiway.serving.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may ask for.
+
+    Parameters
+    ----------
+    body_bytes, rows
+        The largest body and the most rows; beyond either it is 413.
+    concurrency
+        Requests in progress at once; beyond it is 429.
+    body_seconds
+        The longest that a client may take to send its body; beyond it is 408.
+    """
+
+    body_bytes: int = 16 * 2**20
+    rows: int = 10_000
+    concurrency: int = 256
+    body_seconds: float = 30.0
+
+
+async def read_body(headers: dict[bytes, bytes], receive: Receive, limits: Limits) -> bytes:
+    """Read a request's body.
+
+    Raises
+    ------
+    Problem
+        408 where it does not come in time, 413 where it is too large.
+    """
+    try:
+        if int(headers.get(b"content-length", b"0")) > limits.body_bytes:
+            raise _too_large(limits)
+    except ValueError:
+        raise Problem(400, "The Content-Length is not a number.", hint="Send the body's length.") from None
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        return body
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            return await _read_rest(body, receive, limits)
+    except TimeoutError:
+        raise Problem(
+            408,
+            f"The body did not come within {limits.body_seconds:g} s.",
+            hint="Send it again.",
+            headers=((b"connection", b"close"),),
+        ) from None
+
+
+async def _read_rest(first: bytes, receive: Receive, limits: Limits) -> bytes:
+    parts, size, more = [first], len(first), True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Problem(400, "The client went away before its body was there.")
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size > limits.body_bytes:
+            raise _too_large(limits)
+        parts.append(part)
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+def _too_large(limits: Limits) -> Problem:
+    return Problem(
+        413,
+        f"The body is larger than {limits.body_bytes:,} bytes.",
+        hint="Send the rows in several requests.",
+    )

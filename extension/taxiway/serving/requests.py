@@ -1,0 +1,257 @@
+"""The body of a prediction request, turned into columns.
+
+Three shapes are read, which are what pandas' ``to_dict`` gives: records (a bare list, or under
+``"records"``), ``"columns"`` and ``"split"``. Only the signature's columns become lists; of a column
+that the signature does not know, the name, one value and a count are kept and the rest is dropped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from taxiway.serving.problems import Problem
+
+SHAPES = (
+    'Send a list of objects, {"records": [{...}]}, {"columns": {"name": [...]}} '
+    'or {"split": {"columns": [...], "data": [[...]]}}.'
+)
+MAX_ID_LENGTH = 256
+
+
+class _Absent:
+    """The type of ``ABSENT``: the value of a column that one row of several lacks."""
+
+    __slots__ = ()
+
+
+ABSENT = _Absent()
+
+
+@dataclass(slots=True)
+class Extra:
+    """A column that the signature does not know: where it was first seen, how often, and one value."""
+
+    row: int
+    count: int
+    example: Any
+
+
+@dataclass(slots=True)
+class Batch:
+    """One request's rows.
+
+    Attributes
+    ----------
+    columns
+        Values by column, for the signature's columns that are there; ``ABSENT`` where a row lacks one.
+    rows
+        The number of rows.
+    ids, times
+        One a row if the client gave them; times are in epoch seconds.
+    extra
+        Columns that the signature does not know, by name.
+    """
+
+    columns: dict[str, list[Any]]
+    rows: int
+    ids: list[str] | None = None
+    times: list[float] | None = None
+    extra: dict[str, Extra] = field(default_factory=dict)
+
+
+def parse(body: bytes, names: Sequence[str], *, max_rows: int) -> Batch:
+    """Read a request's body.
+
+    Parameters
+    ----------
+    body
+        JSON in one of the three shapes.
+    names
+        The signature's columns.
+    max_rows
+        The most rows that one request may have.
+
+    Raises
+    ------
+    Problem
+        400 where the body has none of the shapes, 413 where it has too many rows.
+    """
+    data = load_json(body)
+    if type(data) is list:
+        return _records(data, names, max_rows)
+    if type(data) is not dict:
+        raise Problem(400, "The body is neither a list nor an object.", hint=SHAPES)
+    shapes = data.keys() & {"records", "columns", "split"}
+    if len(shapes) != 1:
+        raise Problem(400, "The body has none, or several, of the shapes that are read.", hint=SHAPES)
+    shape = shapes.pop()
+    content = data[shape]
+    if shape == "records":
+        batch = _records(content, names, max_rows)
+    elif shape == "columns":
+        batch = _columns(content, names, max_rows)
+    else:
+        batch = _split(content, names, max_rows)
+    if data.get("ids") is not None:
+        batch.ids = read_ids(data["ids"], batch.rows)
+    if data.get("times") is not None:
+        batch.times = read_times(data["times"], batch.rows)
+    return batch
+
+
+def load_json(body: bytes) -> Any:
+    """Read JSON; ``NaN``, which many writers emit for a missing value, is read as null."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        problem = Problem(400, f"The body is not JSON: {error}.", hint=SHAPES)
+    try:
+        return json.loads(body, parse_constant=_constant, parse_int=_integer)
+    except (ValueError, RecursionError):
+        raise problem from None
+
+
+def _constant(text: str) -> float | None:
+    return None if text == "NaN" else float(text)
+
+
+def _integer(text: str) -> float:
+    # Python refuses to read integers of thousands of digits, and no column can hold them.
+    return int(text) if len(text) < 20 else float(text)
+
+
+def _records(rows: Any, names: Sequence[str], max_rows: int) -> Batch:
+    if type(rows) is not list:
+        raise Problem(400, '"records" is not a list.', hint=SHAPES)
+    _count(len(rows), max_rows)
+    for number, row in enumerate(rows):
+        if type(row) is not dict:
+            raise Problem(400, f"Row {number} is not an object.", hint=SHAPES)
+    first = rows[0]
+    keys = first.keys()
+    count = len(rows)
+    if count == 1:
+        batch = Batch({name: [first[name]] for name in names if name in first}, 1)
+    elif all(row.keys() == keys for row in rows):
+        batch = Batch({name: [row[name] for row in rows] for name in names if name in first}, count)
+    else:
+        return _ragged(rows, names)
+    if len(batch.columns) != len(keys):
+        for name in keys - batch.columns.keys():
+            batch.extra[name] = Extra(0, count, first[name])
+    return batch
+
+
+def _ragged(rows: list[dict[str, Any]], names: Sequence[str]) -> Batch:
+    known = set(names)
+    present = {name for row in rows for name in row.keys() & known}
+    batch = Batch(
+        {name: [row.get(name, ABSENT) for row in rows] for name in names if name in present}, len(rows)
+    )
+    for number, row in enumerate(rows):
+        for name in row.keys() - known:
+            if (extra := batch.extra.get(name)) is None:
+                batch.extra[name] = Extra(number, 1, row[name])
+            else:
+                extra.count += 1
+    return batch
+
+
+def _columns(columns: Any, names: Sequence[str], max_rows: int) -> Batch:
+    if type(columns) is not dict or not columns:
+        raise Problem(400, '"columns" is not an object of lists.', hint=SHAPES)
+    lengths: dict[int, str] = {}
+    for name, values in columns.items():
+        if type(values) is not list:
+            raise Problem(400, f"Column {name!r} is not a list.", hint=SHAPES)
+        lengths.setdefault(len(values), name)
+    if len(lengths) > 1:
+        (one, first), (other, second) = list(lengths.items())[:2]
+        raise Problem(
+            400,
+            f"Column {first!r} has {one} values and {second!r} has {other}.",
+            hint="Send as many values for every column.",
+        )
+    rows = next(iter(lengths))
+    _count(rows, max_rows)
+    return _named(columns, names, rows)
+
+
+def _split(split: Any, names: Sequence[str], max_rows: int) -> Batch:
+    if (
+        type(split) is not dict
+        or type(split.get("columns")) is not list
+        or type(split.get("data")) is not list
+    ):
+        raise Problem(400, '"split" needs the lists "columns" and "data".', hint=SHAPES)
+    header, data = split["columns"], split["data"]
+    if not all(type(name) is str for name in header) or len(set(header)) != len(header):
+        raise Problem(400, 'The names in "columns" are not distinct texts.', hint=SHAPES)
+    _count(len(data), max_rows)
+    for number, row in enumerate(data):
+        if type(row) is not list or len(row) != len(header):
+            raise Problem(400, f"Row {number} is not a list of {len(header)} values.", hint=SHAPES)
+    values = zip(*data, strict=True)
+    return _named({name: list(column) for name, column in zip(header, values, strict=True)}, names, len(data))
+
+
+def _named(columns: dict[str, list[Any]], names: Sequence[str], rows: int) -> Batch:
+    batch = Batch({name: columns[name] for name in names if name in columns}, rows)
+    for name in columns.keys() - batch.columns.keys():
+        batch.extra[name] = Extra(0, rows, columns[name][0])
+    return batch
+
+
+def _count(rows: int, max_rows: int) -> None:
+    if rows == 0:
+        raise Problem(400, "The request has no rows.", hint=SHAPES)
+    if rows > max_rows:
+        raise Problem(
+            413,
+            f"The request has {rows:,} rows; at most {max_rows:,} are taken.",
+            hint="Send the rows in several requests.",
+        )
+
+
+def read_ids(ids: Any, rows: int) -> list[str]:
+    """Check the client's ids: one a row, distinct, non-empty text."""
+    if type(ids) is not list or len(ids) != rows:
+        raise Problem(400, f'"ids" is not a list of {rows} texts.', hint="Send one id a row, or none.")
+    if not all(type(one) is str and 0 < len(one) <= MAX_ID_LENGTH for one in ids):
+        raise Problem(
+            400,
+            '"ids" holds something else than text.',
+            hint=f"An id is a text of 1 to {MAX_ID_LENGTH} characters.",
+        )
+    if len(set(ids)) != rows:
+        raise Problem(400, '"ids" holds the same id twice.', hint="Give every row an id of its own.")
+    return ids
+
+
+def read_times(times: Any, rows: int) -> list[float]:
+    """Read the data's own times: one a row, ISO 8601 or epoch seconds; UTC where no offset is given."""
+    if type(times) is not list or len(times) != rows:
+        raise Problem(400, f'"times" is not a list of {rows} times.', hint="Send one time a row, or none.")
+    return list(_seconds(times))
+
+
+def _seconds(times: Iterable[Any]) -> Iterable[float]:
+    for row, time in enumerate(times):
+        if type(time) in (int, float):
+            yield float(time)
+            continue
+        try:
+            moment = datetime.fromisoformat(time)
+        except (TypeError, ValueError):
+            raise Problem(
+                400,
+                f"The time of row {row} is neither ISO 8601 nor epoch seconds.",
+                hint='Send times such as "2015-01-31T12:00:00Z" or 1422705600.',
+            ) from None
+        yield (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

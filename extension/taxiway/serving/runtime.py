@@ -1,0 +1,234 @@
+"""A Model's files, loaded and run with onnxruntime."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import orjson
+
+from taxiway.signature import Signature
+
+RELATIVE_TOLERANCE = 1e-4
+ABSOLUTE_TOLERANCE = 1e-5
+_CHECK_REPEATS = 5
+
+Tensor = np.ndarray[Any, np.dtype[Any]]
+
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "tensor(double)": np.dtype(np.float64),
+    "tensor(float)": np.dtype(np.float32),
+    "tensor(int64)": np.dtype(np.int64),
+    "tensor(int32)": np.dtype(np.int32),
+    "tensor(bool)": np.dtype(np.bool_),
+    "tensor(string)": np.dtype(object),
+}
+
+
+class ModelError(Exception):
+    """A Model's files cannot be loaded, or do not answer as they did when it was packaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Where one output column lies: a tensor, and one of its columns unless it has only one."""
+
+    name: str
+    tensor: str
+    index: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One input tensor and the columns, in order, that fill it."""
+
+    tensor: str
+    dtype: np.dtype[Any]
+    columns: tuple[str, ...]
+
+
+class Runtime:
+    """One Model, ready to predict.
+
+    Parameters
+    ----------
+    directory
+        The Model's folder: ``model.json``, ``model.onnx``, ``signature.json`` and ``sample.json``.
+    threads
+        Threads within one prediction; more than one costs a small model more than it gives.
+
+    Raises
+    ------
+    ModelError
+        A file is missing, is not what it was, or does not fit the signature.
+    """
+
+    def __init__(self, directory: Path, *, threads: int = 1) -> None:
+        self.directory = directory
+        self.manifest: dict[str, Any] = _read(directory / "model.json")
+        self.tag = f"{self.manifest['name']}:{self.manifest['version']}"
+        self.signature = Signature.from_dict(_read(directory / "signature.json"))
+        self.sample: dict[str, Any] = _read(directory / "sample.json")
+        self._session = _open(directory, self.manifest, threads)
+        self.feeds = _feeds(self._session, self.signature, self.tag)
+        self._bindings = [
+            Binding(one["name"], one["tensor"], one.get("index")) for one in self.manifest["outputs"]
+        ]
+        self._tensors = list(dict.fromkeys(binding.tensor for binding in self._bindings))
+        self.output_names = [binding.name for binding in self._bindings]
+        self.milliseconds_a_row = math.inf
+
+    @property
+    def bounds(self) -> dict[str, tuple[float, float]]:
+        """The least and the greatest number that each numeric column's tensor and dtype can hold."""
+        bounds: dict[str, tuple[float, float]] = {}
+        declared = {column.name: column.dtype for column in self.signature.inputs}
+        for feed in self.feeds:
+            for name in feed.columns:
+                if declared[name] in ("bool", "string") or feed.dtype.kind not in "fi":
+                    continue
+                own, held = _limits(np.dtype(declared[name])), _limits(feed.dtype)
+                bounds[name] = (max(own[0], held[0]), min(own[1], held[1]))
+        return bounds
+
+    @property
+    def holds_null(self) -> frozenset[str]:
+        """The columns whose tensor can hold a missing value: NaN in a float, empty in a text."""
+        return frozenset(name for feed in self.feeds if feed.dtype.kind in "fO" for name in feed.columns)
+
+    def predict(self, columns: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+        """Run the model.
+
+        Parameters
+        ----------
+        columns
+            Checked values by column; None is a missing value.
+
+        Returns
+        -------
+        dict
+            Output name → one value a row.
+        """
+        tensors = {feed.tensor: _tensor(feed, columns) for feed in self.feeds}
+        results = dict(zip(self._tensors, self._session.run(self._tensors, tensors), strict=True))
+        outputs = {}
+        for binding in self._bindings:
+            values = results[binding.tensor]
+            column = values.reshape(-1) if binding.index is None else values[:, binding.index]
+            outputs[binding.name] = column.tolist()
+        return outputs
+
+    def self_check(self) -> None:
+        """Answer the Model's own sample and compare; also warms up and times one row.
+
+        Raises
+        ------
+        ModelError
+            An answer differs from what was recorded at packaging.
+        """
+        records = self.sample["records"]
+        if not records:
+            return
+        columns = {name: [record.get(name) for record in records] for name in self.signature.names}
+        try:
+            given = self.predict(columns)
+        except Exception as error:
+            # onnxruntime raises many unrelated classes, each of which means the same here.
+            raise ModelError(f"{self.tag} cannot answer its own sample: {error}") from error
+        for name, expected in self.sample["outputs"].items():
+            for row, (one, other) in enumerate(
+                zip(expected, given.get(name, [None] * len(expected)), strict=True)
+            ):
+                if not _agree(one, other):
+                    raise ModelError(
+                        f"{self.tag} does not answer its own sample rightly: "
+                        f"row {row}, output {name!r}: expected {one!r}, got {other!r}"
+                    )
+        first = {name: values[:1] for name, values in columns.items()}
+        timings = []
+        for _ in range(_CHECK_REPEATS):
+            start = time.perf_counter()
+            self.predict(first)
+            timings.append(time.perf_counter() - start)
+        self.milliseconds_a_row = 1e3 * min(timings)
+
+
+def _read(path: Path) -> Any:
+    try:
+        return orjson.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path.name} of the Model in {path.parent} cannot be read: {error}") from error
+
+
+def _open(directory: Path, manifest: dict[str, Any], threads: int) -> Any:
+    try:
+        content = (directory / "model.onnx").read_bytes()
+    except OSError as error:
+        raise ModelError(f"model.onnx of the Model in {directory} cannot be read: {error}") from error
+    recorded = manifest.get("files", {}).get("model.onnx")
+    if recorded is not None and hashlib.sha256(content).hexdigest() != recorded:
+        raise ModelError(f"model.onnx of the Model in {directory} is not what it was when it was packaged")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        # onnxruntime raises many unrelated classes, each of which means the same here.
+        raise ModelError(f"model.onnx of the Model in {directory} cannot be loaded: {error}") from error
+
+
+def _feeds(session: Any, signature: Signature, tag: str) -> list[Feed]:
+    inputs = {one.name: one for one in session.get_inputs()}
+    unknown = sorted({one.type for one in inputs.values()} - _DTYPES.keys())
+    if unknown:
+        raise ModelError(f"{tag} has inputs of types that are not served: {', '.join(unknown)}")
+    names = signature.names
+    if inputs.keys() == set(names):
+        return [Feed(name, _DTYPES[inputs[name].type], (name,)) for name in names]
+    if len(inputs) == 1:
+        (only,) = inputs.values()
+        return [Feed(only.name, _DTYPES[only.type], names)]
+    raise ModelError(
+        f"{tag} has the inputs {sorted(inputs)}, but its signature has the columns {sorted(names)}"
+    )
+
+
+def _limits(dtype: np.dtype[Any]) -> tuple[float, float]:
+    if dtype.kind == "f":
+        info = np.finfo(dtype)
+        return float(info.min), float(info.max)
+    whole = np.iinfo(dtype)
+    return int(whole.min), int(whole.max)
+
+
+def _tensor(feed: Feed, columns: Mapping[str, Sequence[Any]]) -> Tensor:
+    if len(feed.columns) > 1:
+        arrays = [_array(columns[name], feed.dtype) for name in feed.columns]
+        return np.stack(arrays, axis=1)
+    return _array(columns[feed.columns[0]], feed.dtype).reshape(-1, 1)
+
+
+def _array(values: Sequence[Any], dtype: np.dtype[Any]) -> Tensor:
+    if dtype.kind == "O" and None in values:
+        values = ["" if value is None else value for value in values]
+    return np.array(values, dtype=dtype)
+
+
+def _agree(expected: Any, given: Any) -> bool:
+    if isinstance(expected, float) and isinstance(given, int | float):
+        both_nan = math.isnan(expected) and math.isnan(given)
+        return both_nan or math.isclose(
+            expected, given, rel_tol=RELATIVE_TOLERANCE, abs_tol=ABSOLUTE_TOLERANCE
+        )
+    if expected is None:
+        return given is None or (isinstance(given, float) and math.isnan(given))
+    return bool(expected == given)

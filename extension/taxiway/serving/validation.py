@@ -1,0 +1,249 @@
+"""A request's columns, checked against the signature.
+
+The check is exact and cheap: types, bounds and categories of a whole column are compared at once, and
+only a column that fails is looked at value by value, to name the row.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from taxiway.serving.findings import Finding, Kind, complete_policies, describe, finding, type_name
+from taxiway.serving.requests import ABSENT, Batch
+from taxiway.signature import Column, Signature
+
+_ACCEPTED: dict[str, frozenset[type]] = {
+    "float64": frozenset((float, int)),
+    "float32": frozenset((float, int)),
+    "int64": frozenset((int,)),
+    "int32": frozenset((int,)),
+    "bool": frozenset((bool,)),
+    "string": frozenset((str,)),
+}
+_LARGEST_EXACT = 2.0**53
+_MAX_EXTRA = 50
+_MAX_NAMED_CATEGORIES = 10
+
+Bounds = tuple[float, float]
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What was found in a request, and whether it is refused."""
+
+    findings: list[Finding]
+    rejected: bool
+
+    def sentence(self) -> str:
+        """Say the first finding that is to blame, and how many more there are."""
+        more = f" {len(self.findings) - 1} more finding(s) follow." if len(self.findings) > 1 else ""
+        return describe(self.findings[0]) + more
+
+
+class Validator:
+    """Checks batches against one signature.
+
+    Parameters
+    ----------
+    signature
+        The Model's inputs.
+    bounds
+        The least and the greatest number that each numeric column's tensor can hold.
+    holds_null
+        The columns whose tensor can hold a missing value.
+    policies
+        Finding kind → ``reject``, ``warn`` or ``ignore``.
+    """
+
+    def __init__(
+        self,
+        signature: Signature,
+        bounds: dict[str, Bounds],
+        holds_null: frozenset[str],
+        policies: dict[str, str] | None = None,
+    ) -> None:
+        self.policies = complete_policies(policies)
+        self.columns = [
+            ColumnCheck(column, bounds.get(column.name), column.name in holds_null)
+            for column in signature.inputs
+        ]
+
+    def check(self, batch: Batch) -> Verdict:
+        """Check a batch; where a policy lets a bad value pass, it is replaced by what the model can take."""
+        findings: list[Finding] = []
+        blocked = False
+        for column in self.columns:
+            values = batch.columns.get(column.name)
+            if values is None:
+                values = batch.columns[column.name] = [ABSENT] * batch.rows
+                blocked |= column.sift(values, findings)
+            elif not column.passes(values):
+                blocked |= column.sift(values, findings)
+            column.compare(values, findings)
+        if batch.extra:
+            findings.extend(_extras(batch))
+        if not findings:
+            return Verdict(findings, blocked)
+        kept = [one for one in findings if self.policies[one["kind"]] != "ignore" or blocked]
+        kept.sort(key=lambda one: self.policies[one["kind"]] != "reject")
+        return Verdict(kept, blocked or any(self.policies[one["kind"]] == "reject" for one in kept))
+
+
+class ColumnCheck:
+    """Checks the values of one column."""
+
+    __slots__ = ("accepted", "bounds", "categories", "column", "dtype", "holds_null", "name", "numeric")
+
+    def __init__(self, column: Column, bounds: Bounds | None, holds_null: bool) -> None:
+        self.column = column
+        self.name = column.name
+        self.dtype = column.dtype
+        self.accepted = _ACCEPTED[column.dtype]
+        self.numeric = column.dtype not in ("bool", "string")
+        self.bounds = bounds or (-math.inf, math.inf)
+        self.holds_null = holds_null
+        self.categories = None if column.categories is None else frozenset((*column.categories, None))
+
+    def passes(self, values: list[Any]) -> bool:
+        """Whether every value is of the right type and can be held by the tensor."""
+        types = set(map(type, values))
+        if not types <= self.accepted:
+            return False
+        if self.numeric:
+            least, greatest = self.bounds
+            return bool(least <= min(values) and max(values) <= greatest)
+        return True
+
+    def sift(self, values: list[Any], findings: list[Finding]) -> bool:
+        """Go through a column that does not pass, value by value, and mend it in place.
+
+        Returns
+        -------
+        bool
+            Whether the request is to be refused whatever the policies: no tensor holds the value.
+        """
+        wrong: dict[Kind, list[int]] = {}
+        original: dict[Kind, Any] = {}
+        unusable = False
+        for row, value in enumerate(values):
+            kind, mended = self._judge(value)
+            values[row] = mended
+            if kind is None:
+                continue
+            if kind not in wrong:
+                wrong[kind], original[kind] = [], value
+            wrong[kind].append(row)
+            unusable |= mended is None and not self.holds_null
+        for kind, rows in wrong.items():
+            findings.append(self._finding(kind, rows, original[kind], len(values)))
+        return unusable
+
+    def _judge(self, value: Any) -> tuple[Kind | None, Any]:
+        """Say what is wrong with a value, and what stands for it where it is let pass (None: missing)."""
+        if value is ABSENT:
+            return "missing", None
+        if value is None:
+            return (None if self.column.nullable and self.holds_null else "null"), None
+        if type(value) in self.accepted:
+            if not self.numeric or self.bounds[0] <= value <= self.bounds[1]:
+                return None, value
+            return "retyped", None
+        if self.numeric and type(value) is float and value.is_integer() and abs(value) <= _LARGEST_EXACT:
+            # JSON has one kind of number: 3.0 is an integer there, and pandas writes it so.
+            return (None, int(value)) if self.bounds[0] <= value <= self.bounds[1] else ("retyped", None)
+        return "retyped", self._convert(value)
+
+    def _convert(self, value: Any) -> Any:
+        if self.dtype == "string":
+            return str(value)
+        if not self.numeric:
+            return None
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            return None
+        if not self.bounds[0] <= number <= self.bounds[1]:
+            return None
+        if self.dtype in ("int64", "int32"):
+            return int(number) if number.is_integer() else None
+        return number
+
+    def _finding(self, kind: Kind, rows: list[int], value: Any, total: int) -> Finding:
+        if kind == "missing":
+            row = None if len(rows) == total else rows[0]
+            return finding(
+                kind, self.name, row=row, count=len(rows), expected=self.dtype, found="absent", example=None
+            )
+        found = type_name(value)
+        if kind == "retyped" and type(value) in self.accepted:
+            found = "infinity" if math.isinf(value) else f"{found} out of bounds"
+            value = str(value)
+        return finding(
+            kind, self.name, row=rows[0], count=len(rows), expected=self.dtype, found=found, example=value
+        )
+
+    def compare(self, values: list[Any], findings: list[Finding]) -> None:
+        """Compare sound values with what the reference data had."""
+        column = self.column
+        if self.categories is not None:
+            if not self.categories.issuperset(values):
+                new = [row for row, value in enumerate(values) if value not in self.categories]
+                self._compared("new_category", new, values, _one_of(column.categories or ()), findings)
+        elif column.minimum is not None and column.maximum is not None and self.numeric:
+            least, greatest = column.minimum, column.maximum
+            try:
+                if least <= min(values) and max(values) <= greatest:
+                    return
+            except TypeError:
+                pass
+            outside = [
+                row
+                for row, value in enumerate(values)
+                if value is not None and not least <= value <= greatest
+            ]
+            self._compared("out_of_range", outside, values, f"{least:g} to {greatest:g}", findings)
+
+    def _compared(
+        self, kind: Kind, rows: list[int], values: list[Any], expected: str, findings: list[Finding]
+    ) -> None:
+        if rows:
+            value = values[rows[0]]
+            findings.append(
+                finding(
+                    kind,
+                    self.name,
+                    row=rows[0],
+                    count=len(rows),
+                    expected=expected,
+                    found=str(finding_text(value)),
+                    example=value,
+                )
+            )
+
+
+def finding_text(value: Any) -> str:
+    """Write a value as a finding shows it."""
+    return f"{value:g}" if isinstance(value, float) else str(value)[:100]
+
+
+def _one_of(categories: tuple[str, ...]) -> str:
+    named = ", ".join(categories[:_MAX_NAMED_CATEGORIES])
+    more = len(categories) - _MAX_NAMED_CATEGORIES
+    return f"one of: {named}" + (f" and {more} more" if more > 0 else "")
+
+
+def _extras(batch: Batch) -> list[Finding]:
+    return [
+        finding(
+            "extra",
+            name,
+            row=None if extra.count == batch.rows else extra.row,
+            count=extra.count,
+            expected="absent",
+            found=type_name(extra.example),
+            example=extra.example,
+        )
+        for name, extra in sorted(batch.extra.items())[:_MAX_EXTRA]
+    ]
