@@ -23,6 +23,7 @@ class Capability(StrEnum):
     LOG_FOLLOW = "log_follow"
     COST = "cost"
     GPU = "gpu"
+    SUSPEND = "suspend"  # its processes run on this machine: they can be stopped and started again for free
 
 
 class Status(StrEnum):

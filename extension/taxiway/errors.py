@@ -21,6 +21,9 @@ sentences, the API raises, and the user interface shows both.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 
 class TaxiwayError(Exception):
     """Base of every error that Taxiway raises on purpose.
@@ -79,7 +82,18 @@ class NotReadyError(BackendError):
 
 
 class RequestError(TaxiwayError):
-    """An endpoint refused or failed a request."""
+    """An endpoint refused or failed a request.
+
+    Attributes
+    ----------
+    status
+        The HTTP status, or 0 when the endpoint did not answer.
+    findings
+        What was wrong with which row and column, as the endpoint's answer says it.
+    """
+
+    status: int = 0
+    findings: Sequence[dict[str, Any]] = ()
 
 
 class AgentError(TaxiwayError):

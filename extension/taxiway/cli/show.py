@@ -1,0 +1,104 @@
+"""Printing: one table, one JSON form, one way to write a number or a time."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+PIPE_WIDTH = 200
+COLOURS = {
+    "READY": "green",
+    "DEGRADED": "red",
+    "FAILED": "red",
+    "failed": "red",
+    "critical": "red",
+    "warning": "yellow",
+    "passed": "green",
+    "succeeded": "green",
+    "promote": "green",
+    "reject": "red",
+}
+
+
+def console() -> Console:
+    """Make a console on standard output; a pipe gets wide lines and no colours."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+
+def as_json(data: Any) -> None:
+    """Print JSON on standard output."""
+    print(json.dumps(data, indent=2, default=str, ensure_ascii=False))
+
+
+def table(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Mapping[str, str | Callable[[Mapping[str, Any]], Any]],
+    *,
+    empty: str,
+    title: str | None = None,
+) -> None:
+    """Print a table, or what to do when there is nothing in it.
+
+    Parameters
+    ----------
+    rows
+        What to print.
+    columns
+        Heading → key of a row, or a function of it.
+    empty
+        The sentence for no rows.
+    """
+    if not rows:
+        console().print(escape(empty))
+        return
+    drawn = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for heading in columns:
+        drawn.add_column(heading, overflow="fold")
+    for row in rows:
+        cells = [key(row) if callable(key) else row.get(key) for key in columns.values()]
+        drawn.add_row(*[cell(value) for value in cells])
+    console().print(drawn)
+
+
+def cell(value: Any) -> str:
+    """Write one value, escaped and coloured by what it says."""
+    if value is None or value == "":
+        return "[dim]–[/dim]"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    text = escape(str(value))
+    colour = COLOURS.get(str(value))
+    return f"[{colour}]{text}[/{colour}]" if colour else text
+
+
+def local_time(value: str | None) -> str:
+    """Write a UTC time in the local zone, to the second."""
+    if not value:
+        return ""
+    return datetime.fromisoformat(value).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def interval(value: Mapping[str, Any] | None) -> str:
+    """Write a share with its 95 % interval and the number it rests on."""
+    if not value:
+        return ""
+    return f"{value['value']:.1%} ({value['low']:.1%}–{value['high']:.1%}, n={value['n']})"
+
+
+def size(count: int) -> str:
+    """Write a number of bytes."""
+    scaled, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB"):
+        if scaled < 1000:
+            break
+        scaled, unit = scaled / 1000, larger
+    return f"{scaled:.0f} {unit}" if unit == "B" else f"{scaled:.1f} {unit}"

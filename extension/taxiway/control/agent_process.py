@@ -1,0 +1,138 @@
+"""The agent from outside: start it, stop it, ask what it does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+import psutil
+from sqlalchemy import select
+
+from taxiway.backends import Capability, EndpointRef
+from taxiway.control.ledger import ledger, now
+from taxiway.control.tables import EndpointRow, LeaseRow, ObservationRow
+from taxiway.errors import AgentError, TaxiwayError
+from taxiway.settings import settings
+
+START_SECONDS = 30.0
+STOP_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class AgentState:
+    """What the agent does now."""
+
+    running: bool
+    pid: int | None = None
+    since: datetime | None = None
+    doing: str = ""
+
+
+def status() -> AgentState:
+    """Look whether an agent holds the lease, and what it does."""
+    with ledger().reading() as session:
+        row = session.get(LeaseRow, "agent")
+    if row is None or row.expires < now() or not _is_agent(row.pid):
+        return AgentState(False)
+    return AgentState(True, row.pid, row.since, row.doing)
+
+
+def start() -> AgentState:
+    """Start the agent in a session of its own, unless it runs; wait until it holds the lease.
+
+    Raises
+    ------
+    AgentError
+        It did not come up; the last lines of its log are in the message.
+    """
+    state = status()
+    if state.running:
+        return state
+    home = settings().home
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    log_path = home / "agent.log"
+    descriptor = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "taxiway.control.agent"],
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            start_new_session=True,
+            env={**os.environ, "TAXIWAY_HOME": str(home)},
+            cwd=home,
+        )
+    finally:
+        os.close(descriptor)
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        state = status()
+        if state.running:
+            return state
+        if process.poll() is not None and not status().running:
+            break
+        time.sleep(0.05)
+    tail = " | ".join(log_path.read_text(errors="replace").splitlines()[-3:])
+    raise AgentError(f"The agent did not start: {tail}", hint=f"Read {log_path}, then run `taxiway doctor`.")
+
+
+def stop(*, keep_serving: bool = False) -> AgentState:
+    """Stop the agent and, unless ``keep_serving``, every serving process of this machine.
+
+    Endpoints in a cloud are left alone. The desired state stays.
+
+    ``start`` brings everything back.
+    """
+    state = status()
+    if state.running and state.pid is not None:
+        os.kill(state.pid, signal.SIGTERM)
+        try:
+            psutil.Process(state.pid).wait(STOP_SECONDS)
+        except psutil.NoSuchProcess:
+            pass
+        except psutil.TimeoutExpired as error:
+            raise AgentError(
+                f"The agent (process {state.pid}) did not stop within {STOP_SECONDS:.0f} s.",
+                hint=f"Look into {settings().home / 'agent.log'}, or kill it: nothing is lost.",
+            ) from error
+    if not keep_serving:
+        _stop_serving()
+    return AgentState(False)
+
+
+def _stop_serving() -> None:
+    from taxiway.control.reconcile import backend
+
+    with ledger().reading() as session:
+        rows = list(session.scalars(select(EndpointRow)))
+    problems = []
+    for row in rows:
+        try:
+            target = backend(row.backend)
+            if Capability.SUSPEND not in target.capabilities:
+                continue
+            seen = target.destroy(EndpointRef(row.name), token=f"{row.name}-stop")
+        except TaxiwayError as error:
+            problems.append(str(error))
+            continue
+        with ledger().transaction() as session:
+            observation = session.get(ObservationRow, row.name)
+            if observation is not None:
+                observation.status, observation.time, observation.generation = seen.status.value, seen.time, 0
+                observation.live = observation.shadow = None
+                observation.reason = "stopped with the agent; `taxiway agent start` brings it back"
+    if problems:
+        raise AgentError(" ".join(problems), hint="Stop what is left by hand; `taxiway doctor` lists it.")
+
+
+def _is_agent(pid: int) -> bool:
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and "taxiway.control.agent" in process.cmdline()
+    except psutil.Error:
+        return False

@@ -1,0 +1,123 @@
+"""Talking to an endpoint over HTTP: rows out, predictions in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from taxiway.errors import InputError, RequestError
+
+if TYPE_CHECKING:
+    import httpx
+    import pandas as pd
+
+TIMEOUT_SECONDS = 30.0
+
+
+class EndpointClient:
+    """A connection to one endpoint, kept open between requests.
+
+    Parameters
+    ----------
+    url
+        The endpoint's URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        import httpx
+
+        self.url = url
+        self._http = httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=False)
+
+    def predict(
+        self,
+        rows: pd.DataFrame,
+        *,
+        ids: Sequence[str] | None = None,
+        times: Iterable[Any] | None = None,
+    ) -> pd.DataFrame:
+        """Ask for predictions.
+
+        Parameters
+        ----------
+        rows
+            One row per prediction, shape (n, columns of the signature); more columns are reported, not used.
+        ids
+            n prediction ids; made by the endpoint if not given.
+        times
+            n times of the data itself; the time of the request if not given.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Shape (n, 1 + outputs), with ``id`` first and the index of ``rows``.
+
+        Raises
+        ------
+        RequestError
+            The endpoint refused the rows (``findings`` says where) or could not be reached.
+        """
+        import pandas as pd
+
+        if not isinstance(rows, pd.DataFrame):
+            raise InputError("predict needs a DataFrame.", hint="Give one row as DataFrame([{...}]).")
+        body: dict[str, Any] = {"split": {"columns": list(rows.columns), "data": _values(rows)}}
+        if ids is not None:
+            body["ids"] = [str(value) for value in ids]
+        if times is not None:
+            body["times"] = [pd.Timestamp(value).isoformat() for value in times]
+        answer = self._post("/predict", body)
+        return pd.DataFrame(answer["predictions"], index=rows.index)
+
+    def outcomes(self, outcomes: dict[str, Any]) -> int:
+        """Send the truth for prediction ids; gives how many were accepted."""
+        body = {"outcomes": [{"id": str(name), "outcome": _plain(value)} for name, value in outcomes.items()]}
+        return int(self._post("/outcomes", body)["accepted"])
+
+    def _post(self, path: str, body: dict[str, Any]) -> Any:
+        import httpx
+        import orjson
+
+        headers = {"content-type": "application/json"}
+        try:
+            response = self._http.post(path, content=orjson.dumps(body), headers=headers)
+        except httpx.HTTPError as error:
+            raise RequestError(
+                f"The endpoint at {self.url} does not answer: {type(error).__name__}.",
+                hint="`taxiway agent start` brings endpoints back; `taxiway endpoints list` shows them.",
+            ) from error
+        if response.is_error:
+            raise _refusal(response)
+        return response.json()
+
+
+def _refusal(response: httpx.Response) -> RequestError:
+    try:
+        answer = response.json()
+    except ValueError:
+        answer = {"error": response.text[:200]}
+    error = RequestError(
+        f"The endpoint answered {response.status_code}: {answer.get('error', '')}",
+        hint=answer.get("hint", ""),
+    )
+    error.status = response.status_code
+    error.findings = answer.get("findings", [])
+    return error
+
+
+def _values(rows: pd.DataFrame) -> list[list[Any]]:
+    columns = [[_plain(value) for value in rows.iloc[:, place].tolist()] for place in range(rows.shape[1])]
+    return [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in range(len(rows))]
+
+
+def _plain(value: Any) -> Any:
+    """Turn a cell into what JSON can hold; every kind of missing value is null."""
+    import pandas as pd
+
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return None
+    if hasattr(value, "item"):
+        return value.item()
+    return value if isinstance(value, float) else str(value)

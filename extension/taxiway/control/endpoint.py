@@ -1,0 +1,280 @@
+"""An endpoint, as the notebook holds it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from taxiway.control import desired
+from taxiway.control.client import EndpointClient
+from taxiway.control.ledger import actor, ledger, now, record
+from taxiway.control.retraining import DRIFT_RULES
+from taxiway.control.tables import EndpointRow, ObservationRow, TriggerRow
+from taxiway.errors import InputError, NotFoundError, NotReadyError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from taxiway.packaging.model import Model
+    from taxiway.shadow.compare import ShadowReport
+
+WAIT_SECONDS = 60.0
+
+
+class Endpoint:
+    """A stable name and URL on one back end, with a live Model and at most one shadow.
+
+    It holds nothing but the name: every method reads or writes the ledger, or asks the endpoint.
+    """
+
+    def __init__(self, name: str, *, channel: str = "api") -> None:
+        self.name = name
+        self._channel = channel
+        self._client: EndpointClient | None = None
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.name!r})"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        from taxiway.control import views
+        from taxiway.lab.display import endpoint_bundle
+
+        return endpoint_bundle(views.endpoint_detail(self.name))
+
+    @property
+    def url(self) -> str:
+        """Where it listens.
+
+        Raises
+        ------
+        NotReadyError
+            It has no URL yet.
+        """
+        _, seen = self._state()
+        if seen is None or not seen.url:
+            raise NotReadyError(
+                f"Endpoint {self.name!r} has no URL yet.", hint="Wait for it: endpoint.wait()."
+            )
+        return seen.url
+
+    @property
+    def live(self) -> str:
+        """The tag of the Model that answers."""
+        return self._state()[0].live
+
+    @property
+    def shadow(self) -> str | None:
+        """The tag of the Model that watches, if any."""
+        return self._state()[0].shadow
+
+    @property
+    def status(self) -> str:
+        """READY, PENDING, DEGRADED …"""
+        _, seen = self._state()
+        return seen.status if seen else "PENDING"
+
+    def _state(self) -> tuple[EndpointRow, ObservationRow | None]:
+        with ledger().reading() as session:
+            return desired.get(session, self.name), session.get(ObservationRow, self.name)
+
+    def wait(self, timeout: float = WAIT_SECONDS) -> Endpoint:
+        """Wait until what runs is what was asked for.
+
+        Parameters
+        ----------
+        timeout
+            Seconds.
+
+        Raises
+        ------
+        NotReadyError
+            It did not get there in time; the message gives the back end's reason.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            row, seen = self._state()
+            if seen and seen.generation == row.generation:
+                arrived = seen.live == row.live and seen.shadow == row.shadow
+                if seen.status == "READY" and arrived:
+                    return self
+                if seen.status in ("FAILED", "DEGRADED") and not arrived and seen.reason:
+                    break
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        reason = f"{seen.status}: {seen.reason}" if seen else "the agent has not acted on it"
+        raise NotReadyError(
+            f"Endpoint {self.name!r} is not ready ({reason.rstrip(': ')}).",
+            hint=f"`taxiway endpoints show {self.name}` and `taxiway agent status` tell more.",
+        )
+
+    def predict(
+        self, rows: pd.DataFrame, *, ids: Sequence[str] | None = None, times: Iterable[Any] | None = None
+    ) -> pd.DataFrame:
+        """Ask for predictions over HTTP; see ``EndpointClient.predict``."""
+        return self.client.predict(rows, ids=ids, times=times)
+
+    def outcomes(self, outcomes: Mapping[str, Any] | pd.Series[Any]) -> int:
+        """Send the truth for predictions, by prediction id; late, repeated and corrected ones are fine.
+
+        Parameters
+        ----------
+        outcomes
+            A mapping, or a Series whose index is the prediction ids.
+
+        Returns
+        -------
+        int
+            How many were accepted.
+        """
+        return self.client.outcomes(dict(outcomes.items()))
+
+    @property
+    def client(self) -> EndpointClient:
+        """A connection that is kept open, to the present URL."""
+        url = self.url
+        if self._client is None or self._client.url != url:
+            self._client = EndpointClient(url)
+        return self._client
+
+    def start_shadow(self, model: Model | str, *, wait: bool = True) -> Endpoint:
+        """Let a Model see the live traffic; it never touches a response."""
+        from taxiway.packaging import registry
+
+        tag = registry.load(model).tag if isinstance(model, str) else model.tag
+        with ledger().transaction() as session:
+            desired.start_shadow(session, self.name, tag, by=actor(self._channel))
+        return self.wait() if wait else self
+
+    def stop_shadow(self, *, wait: bool = True) -> Endpoint:
+        """Take the shadow away."""
+        with ledger().transaction() as session:
+            desired.stop_shadow(session, self.name, by=actor(self._channel))
+        return self.wait() if wait else self
+
+    def promote(self, *, force: bool = False, wait: bool = True) -> Endpoint:
+        """Make the shadow live, without a failed request.
+
+        Parameters
+        ----------
+        force
+            Promote against the verdict; it is recorded.
+        """
+        with ledger().transaction() as session:
+            desired.promote(session, self.name, force=force, by=actor(self._channel))
+        return self.wait() if wait else self
+
+    def rollback(self, *, wait: bool = True) -> Endpoint:
+        """Make the Model that was live before live again, without a failed request."""
+        with ledger().transaction() as session:
+            desired.rollback(session, self.name, by=actor(self._channel))
+        return self.wait() if wait else self
+
+    def delete(self, *, wait: bool = True) -> None:
+        """Stop serving; the prediction log, the Models and the history stay."""
+        with ledger().transaction() as session:
+            desired.delete(session, self.name, by=actor(self._channel))
+        deadline = time.monotonic() + WAIT_SECONDS
+        while wait and time.monotonic() < deadline:
+            with ledger().reading() as session:
+                seen = session.get(ObservationRow, self.name)
+            if seen is None or seen.status == "ABSENT":
+                return
+            time.sleep(0.05)
+
+    def retrain_on_drift(
+        self,
+        notebook: str | Path,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        min_outcomes: int = 100,
+        rules: Sequence[str] = DRIFT_RULES,
+        timeout: float = 3600.0,
+    ) -> Endpoint:
+        """Run a notebook by papermill when an alert of drift is open; what it packages becomes the shadow.
+
+        Parameters
+        ----------
+        notebook
+            Gets ``parameters`` and the parameter ``endpoint``; it calls ``taxiway.package``.
+        min_outcomes
+            Outcomes that the live Model must have before, so that there is something new to learn from.
+        rules
+            The rules whose alerts count.
+        timeout
+            Seconds after which a run is killed and recorded as failed.
+        """
+        path = Path(notebook).expanduser().absolute()
+        if not path.is_file():
+            raise InputError(f"There is no notebook at {path}.", hint="Give the path of an .ipynb file.")
+        with ledger().transaction() as session:
+            desired.get(session, self.name)
+            row = session.get(TriggerRow, self.name) or TriggerRow(endpoint=self.name, created=now())
+            row.notebook, row.parameters = str(path), dict(parameters or {})
+            row.rules, row.min_outcomes, row.timeout = list(rules), min_outcomes, timeout
+            session.add(row)
+            record(
+                session,
+                "trigger set",
+                f"{path.name} will run when {', '.join(rules)} fires and {min_outcomes} outcomes are in.",
+                by=actor(self._channel),
+                endpoint=self.name,
+            )
+        return self
+
+    def drift(self) -> pd.DataFrame:
+        """Give the drift of every window and column against the reference, oldest window first."""
+        from taxiway.control import readings
+
+        return readings.drift(self.name)
+
+    def performance(self) -> pd.DataFrame:
+        """Give the metric of every window that has outcomes, with its 95 % interval and coverage."""
+        from taxiway.control import readings
+
+        return readings.performance(self.name)
+
+    def predictions(self) -> pd.DataFrame:
+        """Give the prediction log as a DataFrame: ids, times, Model, role, inputs, outputs."""
+        from taxiway.control import readings
+
+        return readings.predictions(self.name)
+
+    def labelled(self) -> pd.DataFrame:
+        """Give the inputs of every live prediction with an outcome, one column per input, and ``outcome``.
+
+        The columns ``time`` and ``id`` come along; this is what a retraining notebook learns from.
+        """
+        from taxiway.control import readings
+
+        return readings.labelled(self.name)
+
+    def shadow_report(self) -> ShadowReport:
+        """Compare the shadow with the live Model on joined outcomes, now."""
+        from taxiway.control import readings
+
+        row, _ = self._state()
+        if row.shadow is None:
+            raise NotFoundError(
+                f"Endpoint {self.name!r} has no shadow.",
+                hint=f"Start one: `taxiway shadow start {self.name} MODEL`.",
+            )
+        return readings.shadow_report(self.name)
+
+    def alerts(self) -> pd.DataFrame:
+        """Give the endpoint's alerts, newest first."""
+        import pandas as pd
+
+        from taxiway.control import views
+
+        return pd.DataFrame(views.alerts(self.name))
+
+    def timeline(self) -> pd.DataFrame:
+        """Give what happened, when, by whom and why, oldest first."""
+        import pandas as pd
+
+        from taxiway.control import views
+
+        return pd.DataFrame(views.timeline(self.name))

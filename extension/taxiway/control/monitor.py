@@ -1,0 +1,289 @@
+"""One monitoring cycle: spool → Parquet and profiles → drift and performance → rules → alerts.
+
+What a cycle has read is committed in one transaction with where it stopped reading, so that a cycle
+that is killed loses nothing and counts nothing twice. What is not judged yet is marked so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+from dataclasses import asdict
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from taxiway.control import alerting, parts
+from taxiway.control.ledger import Ledger, now, record
+from taxiway.control.tables import (
+    EndpointRow,
+    ObservationRow,
+    PartRow,
+    ReportRow,
+    SchemaRow,
+    SegmentRow,
+    WindowRow,
+)
+from taxiway.errors import TaxiwayError
+from taxiway.monitoring import log as prediction_log
+from taxiway.monitoring import performance as performance_of
+from taxiway.monitoring import profiles
+from taxiway.monitoring.drift import drift
+from taxiway.monitoring.windows import window_end, window_start
+from taxiway.packaging import registry
+from taxiway.serving.spool import read_segment
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from taxiway.packaging.model import Model
+
+MOST_RECORDS = 50_000
+
+log = logging.getLogger("taxiway.monitor")
+
+
+class Monitor:
+    """Watches every endpoint that runs.
+
+    Parameters
+    ----------
+    ledger
+        Where windows, findings and alerts are kept.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+
+    def cycle(self) -> bool:
+        """Read what is new and judge it; tell whether there was anything."""
+        with self.ledger.reading() as session:
+            rows = list(session.scalars(select(EndpointRow)))
+            spools = dict(session.execute(select(ObservationRow.endpoint, ObservationRow.spool)).tuples())
+        busy = False
+        for row in rows:
+            try:
+                read = self._ingest(row, Path(spools[row.name])) if spools.get(row.name) else False
+                judged = self._judge(row)
+                if read or judged:
+                    busy = True
+                    self._compare_shadow(row)
+                    alerting.evaluate(self.ledger, row.name)
+            except TaxiwayError as error:
+                log.error("%s: %s", row.name, error)
+        return busy
+
+    def _ingest(self, row: EndpointRow, spool: Path) -> bool:
+        """Commit new records, as Parquet parts and merged profiles, with the offsets they end at."""
+        records: list[dict[str, Any]] = []
+        ends: dict[Path, int] = {}
+        with self.ledger.reading() as session:
+            known = dict(
+                session.execute(
+                    select(SegmentRow.path, SegmentRow.offset).where(SegmentRow.endpoint == row.name)
+                ).tuples()
+            )
+        for path in sorted(spool.glob("*.spool"), key=_age):
+            with contextlib.suppress(FileNotFoundError):
+                found, ends[path] = read_segment(path, known.get(str(path), 0))
+                records += found
+            if len(records) >= MOST_RECORDS:
+                break
+        if not records:
+            self._tidy(row.name, ends)
+            return False
+        predictions = prediction_log.predictions_frame(records)
+        outcomes = prediction_log.outcomes_frame(records)
+        with self.ledger.transaction() as session:
+            if len(predictions):
+                self._add_predictions(session, row, predictions)
+            if len(outcomes):
+                session.add(parts.write(row.name, "outcome", outcomes))
+                session.flush()
+                _mark_unjudged(session, row.name, outcomes)
+            _add_findings(session, row.name, records)
+            for path, offset in ends.items():
+                session.merge(SegmentRow(path=str(path), endpoint=row.name, offset=offset))
+        self._tidy(row.name, ends)
+        log.info("%s: %d predictions, %d outcomes", row.name, len(predictions), len(outcomes))
+        return True
+
+    def _add_predictions(self, session: Session, row: EndpointRow, predictions: pd.DataFrame) -> None:
+        unit: Any = row.window
+        starts = window_start(predictions["time"], unit)
+        for (start, model, role), frame in predictions.groupby([starts, "model", "role"], sort=True):
+            begins: datetime = start.to_pydatetime()
+            session.add(
+                parts.write(row.name, "prediction", frame, window_start=begins, model=model, role=role)
+            )
+            view = profiles.profile(prediction_log.model_frame(frame), time=begins)
+            window = session.get(WindowRow, (row.name, begins, model, role))
+            if window is None:
+                window = WindowRow(
+                    endpoint=row.name,
+                    start=begins,
+                    end=window_end(begins, unit),
+                    model=model,
+                    role=role,
+                    rows=0,
+                    profile="",
+                )
+                session.add(window)
+            else:
+                view = profiles.merge([profiles.read(Path(window.profile)), view])
+            path = (
+                parts.folder(row.name) / "profiles" / f"{begins:%Y%m%dT%H}-{role}-{secrets.token_hex(6)}.bin"
+            )
+            profiles.write(view, path)
+            window.profile, window.rows, window.judged = str(path), window.rows + len(frame), False
+            window.updated = now()
+
+    def _tidy(self, endpoint: str, ends: dict[Path, int]) -> None:
+        """Remove segments that are read to their end and will not grow, and profiles that were merged."""
+        done = [path for path, end in ends.items() if path.exists() and end >= path.stat().st_size]
+        done = [path for path in done if _is_closed(path)]
+        if done:
+            with self.ledger.transaction() as session:
+                for path in done:
+                    path.unlink(missing_ok=True)
+                    if (segment := session.get(SegmentRow, str(path))) is not None:
+                        session.delete(segment)
+        with self.ledger.reading() as session:
+            kept = set(session.scalars(select(WindowRow.profile).where(WindowRow.endpoint == endpoint)))
+        for profile in (parts.folder(endpoint) / "profiles").glob("*.bin"):
+            if str(profile) not in kept:
+                profile.unlink(missing_ok=True)
+
+    def _judge(self, row: EndpointRow) -> bool:
+        """Compute drift and performance of the windows that are marked unjudged."""
+        with self.ledger.reading() as session:
+            windows = list(
+                session.scalars(
+                    select(WindowRow).where(WindowRow.endpoint == row.name, WindowRow.judged.is_(False))
+                )
+            )
+            outcomes = parts.outcomes(session, row.name) if windows else None
+        for window in windows:
+            model = registry.load(window.model)
+            found = drift(_reference(model), profiles.read(Path(window.profile)))
+            with self.ledger.reading() as session:
+                rows = parts.select_parts(
+                    session,
+                    row.name,
+                    "prediction",
+                    window_start=window.start,
+                    model=window.model,
+                    role=window.role,
+                )
+            assert outcomes is not None
+            measured = _performance(model, rows, outcomes)
+            with self.ledger.transaction() as session:
+                stored = session.get(WindowRow, (row.name, window.start, window.model, window.role))
+                if stored is None or stored.profile != window.profile:
+                    continue
+                stored.drift, stored.performance, stored.judged = (
+                    [asdict(entry) for entry in found],
+                    measured,
+                    True,
+                )
+        return bool(windows)
+
+    def _compare_shadow(self, row: EndpointRow) -> None:
+        """Keep the newest comparison of the shadow, and tell when its verdict changes."""
+        with self.ledger.reading() as session:
+            current = session.get(EndpointRow, row.name)
+        if current is None or not current.shadow or current.desired != "running":
+            return
+        from taxiway.control import readings
+
+        report = readings.shadow_report(row.name)
+        with self.ledger.transaction() as session:
+            stored = session.get(ReportRow, (row.name, current.shadow))
+            before = stored.report["verdict"] if stored and stored.live == current.live else None
+            session.merge(
+                ReportRow(
+                    endpoint=row.name,
+                    shadow=current.shadow,
+                    live=current.live,
+                    report=report.to_dict(),
+                    time=now(),
+                )
+            )
+            if report.verdict != before:
+                record(
+                    session,
+                    "verdict",
+                    f"The verdict on {current.shadow} is {report.verdict!r}: {' '.join(report.reasons)}",
+                    by="agent",
+                    endpoint=row.name,
+                    model=current.shadow,
+                    verdict=report.verdict,
+                )
+
+
+def _performance(model: Model, rows: list[PartRow], outcomes: pd.DataFrame) -> dict[str, Any] | None:
+    """Measure a window, if its task has metrics here."""
+    task = model.manifest.task
+    prediction = prediction_log.OUTPUT + model.manifest.outputs[0].name
+    if task not in ("classification", "regression"):
+        return None
+    joined = performance_of.join_outcomes(parts.read(rows, ["id", prediction]), outcomes)
+    return performance_of.performance(joined, task, prediction=prediction).to_dict()
+
+
+@lru_cache(maxsize=32)
+def _read_reference(path: Path) -> Any:
+    return profiles.read(path)
+
+
+def _reference(model: Model) -> Any:
+    """A Model never changes, so its reference profile is read once."""
+    return _read_reference(model.path / "reference.bin")
+
+
+def _mark_unjudged(session: Session, endpoint: str, outcomes: pd.DataFrame) -> None:
+    """Find the windows whose predictions the new outcomes belong to."""
+    told = set(outcomes["id"])
+    for part in parts.select_parts(session, endpoint, "prediction"):
+        if told.isdisjoint(parts.read([part], ["id"])["id"]):
+            continue
+        window = session.get(WindowRow, (endpoint, part.window_start, part.model, part.role))
+        if window is not None:
+            window.judged = False
+
+
+def _add_findings(session: Session, endpoint: str, records: list[dict[str, Any]]) -> None:
+    """Add a cycle's schema findings to those known."""
+    stored = [
+        alerting.finding(row)
+        for row in session.scalars(select(SchemaRow).where(SchemaRow.endpoint == endpoint))
+    ]
+    fresh = prediction_log.schema_findings(records)
+    if not fresh:
+        return
+    for finding in prediction_log.merge_findings([*stored, *fresh]):
+        session.merge(SchemaRow(endpoint=endpoint, **asdict(finding)))
+
+
+def _age(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def _is_closed(path: Path) -> bool:
+    """Tell whether a segment will not grow: its process is gone, or has begun a later one."""
+    role, pid, start, number = path.stem.split("-")
+    if not psutil.pid_exists(int(pid)):
+        return True
+    return any(
+        int(other.stem.split("-")[3]) > int(number)
+        for other in path.parent.glob(f"{role}-{pid}-{start}-*.spool")
+    )

@@ -1,0 +1,159 @@
+"""The monitor's process: the agent keeps it alive while there is something to read.
+
+It imports whylogs, pandas and pyarrow, which the agent does not; it ends after a while of quiet, and
+when the agent goes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from sqlalchemy import select
+
+from taxiway.control.ledger import Ledger, ledger, now
+from taxiway.control.tables import AlertRow, EndpointRow, ObservationRow, SegmentRow
+from taxiway.settings import settings
+
+IDLE_SECONDS = 60.0
+LOOK_SECONDS = 0.5
+RESTART_SECONDS = 5.0
+GIVE_UP = 3
+
+log = logging.getLogger("taxiway.monitor")
+
+
+class MonitorSupervisor:
+    """Starts the monitor when an endpoint's spool has grown, and again when it dies."""
+
+    def __init__(self, book: Ledger) -> None:
+        self.ledger = book
+        self.process: subprocess.Popen[bytes] | None = None
+        self.deaths = 0
+        self._due = 0.0
+        self._sizes: dict[str, int] = {}
+
+    def supervise(self, rows: list[EndpointRow], monotonic: float) -> None:
+        """Look at the spools, and at the process."""
+        if monotonic < self._due:
+            return
+        self._due = monotonic + LOOK_SECONDS
+        if self.process is not None and (code := self.process.poll()) is not None:
+            self.process = None
+            if code == 0:
+                self.deaths = 0
+            else:
+                self.deaths += 1
+                self._due = monotonic + RESTART_SECONDS * self.deaths
+                log.error("the monitor ended with status %s", code)
+                self._sizes.clear()
+                if self.deaths >= GIVE_UP:
+                    self._alert(rows)
+                return
+        if self.process is None and self._has_grown(rows):
+            self._start()
+
+    def doing(self) -> list[str]:
+        """What the monitor does, in words."""
+        return ["monitoring"] if self.process is not None else []
+
+    def stop(self) -> None:
+        """End the process; what it had not committed is read again next time."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+    def _has_grown(self, rows: list[EndpointRow]) -> bool:
+        """Tell whether any spool holds bytes that were not there at the last look."""
+        grown = False
+        with self.ledger.reading() as session:
+            spools = dict(session.execute(select(ObservationRow.endpoint, ObservationRow.spool)).tuples())
+            read = dict(session.execute(select(SegmentRow.path, SegmentRow.offset)).tuples())
+        for row in rows:
+            spool = spools.get(row.name)
+            if not spool:
+                continue
+            for path in Path(spool).glob("*.spool"):
+                with contextlib.suppress(FileNotFoundError):
+                    size = path.stat().st_size
+                    if size > max(read.get(str(path), 8), self._sizes.get(str(path), 0)):
+                        grown = True
+                        self._sizes[str(path)] = size
+        return grown
+
+    def _start(self) -> None:
+        with (settings().home / "monitor.log").open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "taxiway.control.monitor_process"],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, "TAXIWAY_HOME": str(settings().home), "WHYLOGS_NO_ANALYTICS": "True"},
+            )
+
+    def _alert(self, rows: list[EndpointRow]) -> None:
+        """Tell that nobody watches: the alert that must not depend on the monitor."""
+        with self.ledger.transaction() as session:
+            for row in rows:
+                known = session.scalars(
+                    select(AlertRow).where(
+                        AlertRow.endpoint == row.name,
+                        AlertRow.rule == "monitor_stopped",
+                        AlertRow.state != "resolved",
+                    )
+                ).first()
+                if known is not None:
+                    known.last_seen, known.count = now(), known.count + 1
+                    continue
+                session.add(
+                    AlertRow(
+                        endpoint=row.name,
+                        rule="monitor_stopped",
+                        fingerprint=f"monitor_stopped/{row.name}",
+                        severity="critical",
+                        title=f"The monitor of {row.name} keeps stopping",
+                        detail=f"Its log is {settings().home / 'monitor.log'}; predictions go on and are kept.",
+                        first_seen=now(),
+                        last_seen=now(),
+                    )
+                )
+
+
+def main() -> None:
+    """Run monitoring cycles until nothing has come for a while, or the agent is gone."""
+    logging.basicConfig(
+        level=logging.INFO,
+        format='{"time":"%(asctime)s","logger":"%(name)s","level":"%(levelname)s","message":"%(message)s"}',
+    )
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    from taxiway.control.monitor import Monitor
+
+    monitor = Monitor(ledger())
+    last_work = time.monotonic()
+    while time.monotonic() - last_work < IDLE_SECONDS:
+        started = time.monotonic()
+        if monitor.cycle():
+            last_work = time.monotonic()
+        time.sleep(max(0.05, settings().monitor_interval - (time.monotonic() - started)))
+
+
+def _end_with_parent() -> None:
+    """The agent holds the other end of standard input; when it is gone, so is the reason to be here."""
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""The prediction log on disk: Parquet files, each listed in the ledger; what is not listed does not count."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from taxiway.control.tables import PartRow
+from taxiway.settings import settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal["prediction", "outcome"]
+
+
+def folder(endpoint: str) -> Path:
+    """Where an endpoint's predictions, outcomes and profiles lie."""
+    return settings().store / "endpoints" / endpoint
+
+
+def write(
+    endpoint: str,
+    kind: Kind,
+    frame: pd.DataFrame,
+    *,
+    window_start: datetime | None = None,
+    model: str = "",
+    role: str = "",
+) -> PartRow:
+    """Write a frame aside, rename it, and give the row that makes it count once it is committed."""
+    path = folder(endpoint) / f"{kind}s" / f"{secrets.token_hex(8)}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if kind == "outcome":  # outcomes may be of any type: each is kept as JSON
+        frame = frame.assign(outcome=[json.dumps(value, default=str) for value in frame["outcome"]])
+    aside = path.with_suffix(".part")
+    frame.to_parquet(aside, index=False)
+    aside.replace(path)
+    return PartRow(
+        endpoint=endpoint,
+        kind=kind,
+        window_start=window_start,
+        model=model,
+        role=role,
+        rows=len(frame),
+        path=str(path),
+    )
+
+
+def select_parts(
+    session: Session,
+    endpoint: str,
+    kind: Kind,
+    *,
+    window_start: datetime | None = None,
+    model: str | None = None,
+    role: str | None = None,
+) -> list[PartRow]:
+    """Find the files of an endpoint, in the order they were written."""
+    query = select(PartRow).where(PartRow.endpoint == endpoint, PartRow.kind == kind).order_by(PartRow.id)
+    for column, value in (
+        (PartRow.window_start, window_start),
+        (PartRow.model, model),
+        (PartRow.role, role),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    return list(session.scalars(query))
+
+
+def read(rows: Iterable[PartRow], columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read files into one frame; a column that some of them lack is missing there.
+
+    Parameters
+    ----------
+    rows
+        Which files.
+    columns
+        Only these; those that no file has are left out.
+    """
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tables = []
+    for row in rows:
+        file = pq.ParquetFile(row.path)
+        wanted = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
+        tables.append(file.read(columns=wanted))
+    if not tables:
+        return pd.DataFrame(columns=list(columns or ()))
+    return pa.concat_tables(tables, promote_options="permissive").to_pandas()
+
+
+def outcomes(session: Session, endpoint: str) -> pd.DataFrame:
+    """Read every outcome of an endpoint: ``id``, ``outcome``, ``time``, ``received``."""
+    import pandas as pd
+
+    rows = select_parts(session, endpoint, "outcome")
+    if not rows:
+        return pd.DataFrame(columns=["id", "outcome", "time", "received"])
+    frame = read(rows)
+    values = {text: json.loads(text) for text in frame["outcome"].unique()}
+    return frame.assign(outcome=frame["outcome"].map(values).astype(object))

@@ -1,0 +1,1 @@
+"""Retraining: a parameterised notebook, run by papermill in a process of its own."""
