@@ -17,6 +17,7 @@ from pathlib import Path
 
 from taxiway.serving.app import App, create_app
 from taxiway.serving.control import Control
+from taxiway.serving.handover import door_of
 from taxiway.serving.limits import Limits
 from taxiway.serving.runtime import ModelError
 from taxiway.serving.server import Server
@@ -73,7 +74,7 @@ async def _serve(app: App, listener: socket.socket, options: argparse.Namespace)
     await server.serve()
     if control is not None:
         control.cancel()
-    Path(f"orphan-{os.getpid()}.sock").unlink(missing_ok=True)
+    door_of(os.getpid()).unlink(missing_ok=True)
     _log.info("%s has left", app.runtime.tag)
 
 

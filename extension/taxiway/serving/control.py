@@ -14,11 +14,10 @@ import contextlib
 import logging
 import os
 import socket
-import threading
-from pathlib import Path
 
 import orjson
 
+from taxiway.serving.handover import door_of, offer_listener
 from taxiway.serving.server import Server
 
 _log = logging.getLogger(__name__)
@@ -78,44 +77,10 @@ class Control:
             return
         _log.info("the master is gone: serving on")
         try:
-            offer_listener(self._server.listener, Path(f"orphan-{os.getpid()}.sock"))
+            offer_listener(self._server.listener, door_of(os.getpid()))
         except OSError as error:
             _log.info("the endpoint's folder is gone (%s): leaving", error)
             self._server.stop()
-
-
-def offer_listener(listener: socket.socket, path: Path) -> None:
-    """Hand a duplicate of a listening socket to everyone who connects to ``path``."""
-    path.unlink(missing_ok=True)
-    door = socket.socket(socket.AF_UNIX)
-    door.bind(str(path))
-    path.chmod(0o600)
-    door.listen()
-    threading.Thread(target=_hand_out, args=(door, listener), name="orphan", daemon=True).start()
-
-
-def take_listener(path: Path) -> socket.socket:
-    """Take the listening socket that an orphan offers.
-
-    Raises
-    ------
-    OSError
-        Nobody is there, or nothing was handed over.
-    """
-    with socket.socket(socket.AF_UNIX) as line:
-        line.settimeout(2.0)
-        line.connect(str(path))
-        _, files, _, _ = socket.recv_fds(line, 16, 1)
-    if not files:
-        raise OSError("the orphan handed nothing over")
-    return socket.socket(fileno=files[0])
-
-
-def _hand_out(door: socket.socket, listener: socket.socket) -> None:
-    while True:
-        guest, _ = door.accept()
-        with guest, contextlib.suppress(OSError):
-            socket.send_fds(guest, [b"listener"], [listener.fileno()])
 
 
 def _tell(writer: asyncio.StreamWriter, event: str) -> None:

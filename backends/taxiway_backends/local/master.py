@@ -1,0 +1,269 @@
+"""``python -m taxiway_backends.local.master DIR``: keeps one endpoint as its spec says.
+
+It binds the port and holds the socket open, so that a connection finds it even while no serving process
+lives; starts them, switches between them without a refused connection, and starts them again when they
+die. It wakes on SIGHUP (the spec has changed), SIGCHLD and the serving processes' events, and looks at
+the spec now and then in any case. SIGTERM stops the endpoint.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+from taxiway_backends.local.orphans import Orphan, find_orphans, inherit_listener
+from taxiway_backends.local.pool import Pool, starter
+from taxiway_backends.local.rundir import RunDir, Spec
+from taxiway_backends.local.state import describe_state
+from taxiway_backends.local.worker import Definition
+
+POLL_SECONDS = 0.5
+LOCK_SECONDS = 5.0
+STOP_DRAIN_SECONDS = 2.0
+STOP_SECONDS = 6.0
+
+_log = logging.getLogger("taxiway.local")
+
+
+class Master:
+    """Reconciles the serving processes of one endpoint with its spec.
+
+    Parameters
+    ----------
+    directory
+        The endpoint's folder.
+    spec
+        What should run now.
+    """
+
+    def __init__(self, directory: RunDir, spec: Spec) -> None:
+        self.directory = directory
+        self.spec = spec
+        self.serving: Pool | None = None
+        self.incoming: Pool | None = None
+        self.shadow: Pool | None = None
+        self.leaving: list[Pool] = []
+        self.orphans: list[Orphan] = find_orphans(directory.spool)
+        for orphan in self.orphans:
+            if orphan.role == "shadow":
+                orphan.send(signal.SIGKILL)
+        self._listener = inherit_listener(self.orphans) or _bind(spec.host, spec.port)
+        self._start = starter(directory, self._listener)
+        self._mirror = ""
+        self._create_time = psutil.Process().create_time()
+        self._written: dict[str, object] = {}
+
+    def reconcile(self) -> None:
+        """Take one step towards the spec, and write down where that leads."""
+        self._reconcile_live()
+        self._reconcile_shadow()
+        for pool in self.leaving:
+            pool.tick()
+        self.leaving = [pool for pool in self.leaving if pool.workers]
+        self.orphans = [orphan for orphan in self.orphans if orphan.alive]
+        self._write_status()
+
+    def _reconcile_live(self) -> None:
+        wanted = self._definition("live")
+        if self.serving is not None:
+            self.serving.tick()
+            self.serving.accept()
+        if self.serving is not None and self.serving.definition == wanted:
+            self.serving.size = self.spec.workers
+            self._retire(self.incoming)
+            self.incoming = None
+            return
+        if self.incoming is None or self.incoming.definition != wanted:
+            self._retire(self.incoming)
+            self.incoming = Pool(wanted, self.spec.workers, self._start)
+        self.incoming.tick()
+        if self.incoming.prepared:
+            self.incoming.direct_mirror(self._mirror)
+            self.incoming.accept()
+        if self.incoming.complete:
+            _log.info("%s is live", wanted.model.tag)
+            self._retire(self.serving)
+            for orphan in self.orphans:
+                orphan.send(signal.SIGTERM)
+            self.serving, self.incoming = self.incoming, None
+
+    def _reconcile_shadow(self) -> None:
+        wanted = None if self.spec.shadow is None else self._definition("shadow")
+        if self.shadow is not None and self.shadow.definition != wanted:
+            self._retire(self.shadow)
+            self.shadow = None
+            self._mirror = ""
+        if wanted is not None:
+            self.shadow = self.shadow or Pool(wanted, 1, self._start)
+            self.shadow.tick()
+            self.shadow.accept()
+            for worker in self.shadow.accepting:
+                # Where none accepts, the mirror goes on to the old path, and what is lost is counted.
+                self._mirror = worker.uds
+        if self.serving is not None:
+            self.serving.direct_mirror(self._mirror)
+
+    def _definition(self, role: str) -> Definition:
+        model = self.spec.live if role == "live" or self.spec.shadow is None else self.spec.shadow
+        return Definition(role, model, tuple(sorted(self.spec.policies.items())), self.spec.drain_seconds)
+
+    def _retire(self, pool: Pool | None) -> None:
+        if pool is not None:
+            pool.stop(pool.definition.drain_seconds)
+            self.leaving.append(pool)
+
+    def _write_status(self) -> None:
+        state = describe_state(self)
+        content: dict[str, object] = {
+            **state,
+            "pid": os.getpid(),
+            "create_time": self._create_time,
+        }
+        if content != self._written:
+            if self._written.get("status") != content["status"]:
+                _log.info("%s %s", content["status"], content["reason"])
+            self._written = content
+            # Where the folder was removed, the next look at the spec ends this process.
+            with contextlib.suppress(FileNotFoundError):
+                self.directory.write_status({**content, "updated": time.time()})
+
+    @property
+    def lines(self) -> list[socket.socket]:
+        """The lines to the serving processes that may have something to say."""
+        pools = [self.serving, self.incoming, self.shadow, *self.leaving]
+        return [worker.line for pool in pools if pool for worker in pool.workers if worker.line.fileno() >= 0]
+
+    def stop(self) -> None:
+        """Let every serving process go, for a short while gracefully."""
+        pools = [pool for pool in (self.serving, self.incoming, self.shadow) if pool is not None]
+        for pool in [*pools, *self.leaving]:
+            pool.stop(STOP_DRAIN_SECONDS)
+        for orphan in self.orphans:
+            orphan.send(signal.SIGTERM)
+        self.leaving += pools
+        self._listener.close()
+        deadline = time.monotonic() + STOP_SECONDS
+        while self._anyone_left() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        for pool in self.leaving:
+            pool.kill()
+        for orphan in self.orphans:
+            orphan.send(signal.SIGKILL)
+        while self._anyone_left():
+            time.sleep(0.02)
+
+    def _anyone_left(self) -> bool:
+        for pool in self.leaving:
+            pool.tick()
+        return any(pool.workers for pool in self.leaving) or any(orphan.alive for orphan in self.orphans)
+
+
+class Wake:
+    """Sleeps until a signal, an event of a serving process, or the time to look again."""
+
+    def __init__(self) -> None:
+        self.terminated = False
+        self._reader, writer = socket.socketpair()
+        for end in (self._reader, writer):
+            end.setblocking(False)
+        self._writer = writer
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGHUP, signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._notice)
+
+    def _notice(self, number: int, _frame: FrameType | None) -> None:
+        self.terminated |= number in (signal.SIGTERM, signal.SIGINT)
+
+    def sleep(self, lines: list[socket.socket]) -> None:
+        """Sleep."""
+        with selectors.DefaultSelector() as selector:
+            for one in {self._reader, *lines}:
+                selector.register(one, selectors.EVENT_READ)
+            selector.select(POLL_SECONDS)
+        with contextlib.suppress(BlockingIOError):
+            while self._reader.recv(4096):
+                pass
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.bind((host, port))
+    return listener
+
+
+def run(directory: RunDir) -> int:
+    """Be the master of an endpoint until it is stopped."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while (lock := directory.try_lock()) is None:
+        if time.monotonic() > deadline:
+            return 0
+        time.sleep(0.05)
+    wake = Wake()
+    spec = directory.read_spec()
+    if spec is None or spec.wanted != "running":
+        return 0
+    try:
+        master = Master(directory, spec)
+    except OSError as error:
+        reason = f"Port {spec.port} of {spec.host} cannot be listened on: {error.strerror or error}."
+        _log.error("%s", reason)
+        directory.write_status(
+            {
+                "status": "FAILED",
+                "reason": reason,
+                "url": spec.url,
+                "port": spec.port,
+                "live": None,
+                "shadow": None,
+            }
+            | {"pid": os.getpid(), "workers": [], "revision": spec.revision, "updated": time.time()}
+        )
+        return 1
+    _log.info("master of %s", spec.url)
+    while not wake.terminated:
+        current = directory.read_spec()
+        if current is None or current.wanted != "running":
+            break
+        master.spec = current
+        try:
+            master.reconcile()
+        except Exception:  # noqa: BLE001 - whatever it was, the serving processes must not lose their master
+            _log.exception("a step failed")
+        wake.sleep(master.lines)
+    master.stop()
+    _log.info("stopped")
+    with contextlib.suppress(OSError):
+        (directory.path / "status.json").unlink(missing_ok=True)
+    os.close(lock)
+    return 0
+
+
+def main() -> int:
+    """Run the master of the folder that is named on the command line."""
+    logging.basicConfig(
+        level=logging.INFO,
+        format=f"%(asctime)s.%(msecs)03dZ master[{os.getpid()}] %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
+    )
+    logging.Formatter.converter = time.gmtime
+    os.umask(0o077)
+    directory = RunDir(Path(sys.argv[1]))
+    os.chdir(directory.path)
+    return run(directory)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,196 @@
+"""The folder of one endpoint: what should run (``spec.json``) and what does (``status.json``).
+
+The back end writes the spec and reads the status; the master does the opposite. Both files are
+replaced at once, so that neither is ever seen half-written, and belong to their owner alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Wanted = Literal["running", "stopped", "destroyed"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """A Model as the spec names it."""
+
+    name: str
+    version: str
+    path: str
+
+    @property
+    def tag(self) -> str:
+        """``name:version``."""
+        return f"{self.name}:{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What should run.
+
+    Attributes
+    ----------
+    revision
+        Grows with every change; the status names the one that it answers to.
+    token
+        Under which the last change was asked for.
+    """
+
+    live: ModelEntry
+    shadow: ModelEntry | None = None
+    workers: int = 1
+    host: str = "127.0.0.1"
+    port: int = 0
+    policies: dict[str, str] = field(default_factory=dict)
+    drain_seconds: float = 30.0
+    wanted: Wanted = "running"
+    revision: int = 0
+    token: str = ""
+
+    @property
+    def url(self) -> str:
+        """Where clients find the endpoint."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Spec:
+        """Read what ``asdict`` gave."""
+        shadow = data["shadow"]
+        return cls(
+            **{
+                **data,
+                "live": ModelEntry(**data["live"]),
+                "shadow": None if shadow is None else ModelEntry(**shadow),
+            }
+        )
+
+
+class RunDir:
+    """One endpoint's folder.
+
+    Parameters
+    ----------
+    path
+        ``home/run/local/<endpoint>``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def spool(self) -> Path:
+        """Where the serving processes write the prediction log."""
+        return self.path / "spool"
+
+    @property
+    def log(self) -> Path:
+        """What the master and the serving processes say."""
+        return self.path / "master.log"
+
+    def make(self) -> None:
+        """Make the folder for its owner only."""
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path.chmod(0o700)
+        self.spool.mkdir(exist_ok=True, mode=0o700)
+
+    def read_spec(self) -> Spec | None:
+        """Give the spec, or None where there is none."""
+        data = _read(self.path / "spec.json")
+        return None if data is None else Spec.from_dict(data)
+
+    def write_spec(self, spec: Spec) -> None:
+        """Replace the spec."""
+        _write(self.path / "spec.json", asdict(spec))
+
+    def read_status(self) -> dict[str, Any]:
+        """Give the master's last status; empty where there is none."""
+        return _read(self.path / "status.json") or {}
+
+    def write_status(self, status: dict[str, Any]) -> None:
+        """Replace the status."""
+        _write(self.path / "status.json", status)
+
+    def try_lock(self) -> int | None:
+        """Take the master's lock, write this process's id into it, and give the file; None if it is taken."""
+        file = os.open(self.path / "master.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            return None
+        os.ftruncate(file, 0)
+        os.write(file, str(os.getpid()).encode())
+        return file
+
+    def master_pid(self) -> int | None:
+        """Give the id of the living master: the one that holds the lock."""
+        try:
+            file = os.open(self.path / "master.lock", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            # Shared, so that two who look do not see each other.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = os.read(file, 32)
+            return int(text) if text.isdigit() else None
+        finally:
+            os.close(file)
+        return None
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Hold off everyone else who would change the spec."""
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Beside the folder, so that it outlives the folder's removal.
+        file = os.open(
+            self.path.with_name(f".{self.path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(file)
+
+    def remove(self) -> None:
+        """Remove everything but what the spool still holds."""
+        if not self.path.is_dir():
+            return
+        for entry in self.path.iterdir():
+            if entry.name == "spool":
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+        for folder in (self.spool, self.path):
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        data: dict[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    return data
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    file = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(file, "w") as stream:
+        json.dump(content, stream, indent=1)
+    staged.replace(path)

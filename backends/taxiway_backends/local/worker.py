@@ -1,0 +1,215 @@
+"""One serving process, as its master sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import psutil
+
+from taxiway_backends.local.log import parse_line
+from taxiway_backends.local.rundir import ModelEntry, RunDir
+
+START_SECONDS = 90.0
+LEAVE_SECONDS = 10.0
+_LOG_TAIL_BYTES = 4096
+_LOG_TAIL_LINES = 3
+
+
+class State(StrEnum):
+    """Where a serving process is on its way."""
+
+    STARTING = "starting"
+    READY = "ready"
+    TOLD = "told"
+    ACCEPTING = "accepting"
+    DRAINING = "draining"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """All that makes one serving process differ from another."""
+
+    role: str
+    model: ModelEntry
+    policies: tuple[tuple[str, str], ...]
+    drain_seconds: float
+
+
+class Worker:
+    """Starts a serving process and holds the line to it.
+
+    Parameters
+    ----------
+    definition
+        What it serves.
+    directory
+        The endpoint's folder, which is also the master's working folder.
+    listener
+        The socket that a live one inherits.
+    number
+        Distinguishes the sockets of shadows.
+    """
+
+    def __init__(
+        self, definition: Definition, directory: RunDir, listener: socket.socket, number: int
+    ) -> None:
+        self.definition = definition
+        self.state = State.STARTING
+        self._ready_by = time.monotonic() + START_SECONDS
+        self._leave_by = float("inf")
+        self.accepted: float | None = None
+        self.mirror = ""
+        self.uds = f"shadow-{os.getpid()}-{number}.sock" if definition.role == "shadow" else ""
+        self._directory = directory
+        self._log_offset = directory.log.stat().st_size if directory.log.exists() else 0
+        self._received = b""
+        self.line, theirs = socket.socketpair()
+        with theirs:
+            self._process: subprocess.Popen[bytes] = subprocess.Popen(
+                self._command(listener),
+                stdin=theirs.fileno(),
+                stdout=None,
+                pass_fds=() if self.uds else (listener.fileno(),),
+            )
+        self.line.setblocking(False)
+        self.create_time = _create_time(self._process.pid)
+
+    def _command(self, listener: socket.socket) -> list[str]:
+        definition = self.definition
+        command = [sys.executable, "-P", "-m", "taxiway.serving", "--model", definition.model.path]
+        command += ["--spool", str(self._directory.spool), "--role", definition.role, "--controlled"]
+        command += ["--drain-seconds", str(definition.drain_seconds)]
+        command += ["--uds", self.uds] if self.uds else ["--fd", str(listener.fileno())]
+        for kind, action in definition.policies:
+            command += ["--policy", f"{kind}={action}"]
+        return command
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return int(self._process.pid)
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there and was not told to leave."""
+        return self.state not in (State.DRAINING, State.GONE)
+
+    @property
+    def exit_status(self) -> int | None:
+        """How it ended: negative for a signal."""
+        status: int | None = self._process.returncode
+        return status
+
+    def send(self, command: str) -> None:
+        """Send a line; a process that cannot take it is about to be found dead."""
+        try:
+            self.line.send(command.encode() + b"\n")
+        except OSError:
+            return
+
+    def accept(self) -> None:
+        """Tell it to accept connections."""
+        self.send("accept")
+        self.state = State.TOLD
+
+    def direct_mirror(self, path: str) -> None:
+        """Tell it where the shadow is."""
+        if path != self.mirror:
+            self.mirror = path
+            self.send(f"mirror {path}")
+
+    def drain(self, seconds: float) -> None:
+        """Tell it to leave as soon as its connections allow, and after ``seconds`` at the latest."""
+        if self.state is State.STARTING:
+            self.kill()
+        elif self.state is not State.GONE:
+            self.send(f"drain {seconds}")
+            self.state = State.DRAINING
+            self._leave_by = time.monotonic() + seconds + LEAVE_SECONDS
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGKILL)
+
+    def poll(self) -> None:
+        """Take in its events, and whether it is gone."""
+        self._receive()
+        if self._process.poll() is not None and self.state is not State.GONE:
+            self.state = State.GONE
+            self.line.close()
+            if self.uds:
+                (self._directory.path / self.uds).unlink(missing_ok=True)
+        elif self._late():
+            self.kill()
+
+    def _late(self) -> bool:
+        now = time.monotonic()
+        if self.state is State.STARTING:
+            return now > self._ready_by
+        return self.state is State.DRAINING and now > self._leave_by
+
+    def _receive(self) -> None:
+        if self.state is State.GONE:
+            return
+        try:
+            while data := self.line.recv(4096):
+                self._received += data
+        except OSError:
+            pass
+        *lines, self._received = self._received.split(b"\n")
+        for line in lines:
+            event = json.loads(line)["event"]
+            if event == "ready" and self.state is State.STARTING:
+                self.state = State.READY
+            elif event == "accepting" and self.state is State.TOLD:
+                self.state = State.ACCEPTING
+                self.accepted = time.monotonic()
+
+    def reason(self) -> str:
+        """Say why it ended: its last words, or the signal."""
+        status = self.exit_status
+        if status is not None and status < 0:
+            return f"ended by {signal.Signals(-status).name}"
+        words = " ".join(self._last_words())
+        return words or f"ended with exit status {status}"
+
+    def _last_words(self) -> list[str]:
+        try:
+            with self._directory.log.open("rb") as log:
+                log.seek(max(self._log_offset, log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
+                text = log.read().decode(errors="replace")
+        except OSError:
+            return []
+        lines = [parse_line(line) for line in text.splitlines()]
+        own = [
+            line.text.strip() for line in lines if line.time is None or line.source.endswith(f"[{self.pid}]")
+        ]
+        return [text for text in own if text][-_LOG_TAIL_LINES:]
+
+    def describe(self) -> dict[str, Any]:
+        """Give the status file's entry."""
+        role = self.definition.role if self.state in (State.TOLD, State.ACCEPTING) else str(self.state)
+        return {
+            "pid": self.pid,
+            "create_time": self.create_time,
+            "role": role,
+            "model": self.definition.model.tag,
+        }
+
+
+def _create_time(pid: int) -> float:
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return 0.0
