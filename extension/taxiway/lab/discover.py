@@ -35,7 +35,7 @@ class DataVariable(TypedDict):
 
 
 class Found(TypedDict):
-    """What was found; ``names`` are all variables, so that a new one clashes with none."""
+    """What was found; ``names`` are the variables that a new one must not overwrite."""
 
     models: list[ModelVariable]
     data: list[DataVariable]
@@ -69,7 +69,7 @@ def discover(namespace: Mapping[str, object]) -> Found:
     return {
         "models": models[:MAX_FOUND],
         "data": data[:MAX_FOUND],
-        "names": [name for name, _ in variables],
+        "names": [name for name, value in variables if not _is(value, "taxiway.packaging.model", "Model")],
     }
 
 
@@ -113,9 +113,12 @@ def _fitted(value: object) -> bool:
 
 
 def _data(name: str, value: object) -> DataVariable | None:
-    kind = next((kind for kind in ("DataFrame", "Series") if _is(value, "pandas", kind)), None)
-    if kind is None:
+    if _is(value, "pandas", "DataFrame"):
+        kind, labels = "DataFrame", value.columns[:MAX_COLUMNS]  # type: ignore[attr-defined]
+    elif _is(value, "pandas", "Series"):
+        kind, labels = "Series", [value.name]  # type: ignore[attr-defined]
+    else:
         return None
-    labels = value.columns[:MAX_COLUMNS] if kind == "DataFrame" else [value.name]  # type: ignore[attr-defined]
+    rows: int = value.__len__()  # type: ignore[attr-defined]
     columns = [str(label) for label in labels if label is not None]
-    return {"variable": name, "kind": kind, "rows": len(value), "columns": columns}  # type: ignore[arg-type]
+    return {"variable": name, "kind": kind, "rows": rows, "columns": columns}

@@ -82,18 +82,29 @@ class ModelHandler(TaxiwayHandler):
 
 
 class EndpointActionHandler(TaxiwayHandler):
-    """Promote, roll back, stop the shadow."""
+    """Roll back, stop the shadow."""
 
     @web.authenticated
     @authorized
     async def post(self, name: str, action: str) -> None:
         """Do what the path says."""
         actions: dict[str, Callable[[str], Awaitable[None]]] = {
-            "promote": self.service.promote,
             "rollback": self.service.rollback,
             "shadow/stop": self.service.stop_shadow,
         }
         await self.answer(actions[action](name))
+
+
+class PromoteHandler(TaxiwayHandler):
+    """Make the shadow live."""
+
+    @web.authenticated
+    @authorized
+    async def post(self, name: str) -> None:
+        """Promote; against the verdict only if the body's ``force`` is true."""
+        body = self.get_json_body()
+        force = isinstance(body, dict) and body.get("force") is True
+        await self.answer(self.service.promote(name, force=force))
 
 
 class ShadowHandler(TaxiwayHandler):
@@ -117,7 +128,7 @@ class AlertHandler(TaxiwayHandler):
     @authorized
     async def post(self, alert: str) -> None:
         """Mark the alert as seen."""
-        await self.answer(self.service.acknowledge(alert))
+        await self.answer(self.service.acknowledge(int(alert)))
 
 
 class AgentHandler(TaxiwayHandler):
@@ -173,10 +184,11 @@ def routes() -> list[tuple[str, type[TaxiwayHandler]]]:
         (rf"{api}/overview", OverviewHandler),
         (rf"{api}/stream", StreamHandler),
         (rf"{api}/endpoints/{_NAME}", EndpointHandler),
-        (rf"{api}/endpoints/{_NAME}/(promote|rollback|shadow/stop)", EndpointActionHandler),
+        (rf"{api}/endpoints/{_NAME}/(rollback|shadow/stop)", EndpointActionHandler),
+        (rf"{api}/endpoints/{_NAME}/promote", PromoteHandler),
         (rf"{api}/endpoints/{_NAME}/shadow", ShadowHandler),
         (rf"{api}/models/{_NAME}/{_NAME}", ModelHandler),
-        (rf"{api}/alerts/{_NAME}/acknowledge", AlertHandler),
+        (rf"{api}/alerts/([0-9]{{1,18}})/acknowledge", AlertHandler),
         (rf"{api}/agent/(start|stop)", AgentHandler),
         (rf"{api}/.*", UnknownHandler),
     ]

@@ -46,9 +46,9 @@ class Service:
         """Return one Model with its preflight, signature, parity, environment and lineage."""
         return await self._call(_VIEWS, "model_detail", name, version)
 
-    async def promote(self, endpoint: str) -> None:
-        """Make the shadow live."""
-        await self._call(_API, "promote", endpoint)
+    async def promote(self, endpoint: str, *, force: bool = False) -> None:
+        """Make the shadow live; with ``force`` against the verdict too."""
+        await self._call(_API, "promote", endpoint, force=force)
 
     async def rollback(self, endpoint: str) -> None:
         """Make the Model that was live before live again."""
@@ -62,7 +62,7 @@ class Service:
         """Stop the shadow."""
         await self._call(_API, "stop_shadow", endpoint)
 
-    async def acknowledge(self, alert: str) -> None:
+    async def acknowledge(self, alert: int) -> None:
         """Mark an alert as seen."""
         await self._call(_API, "acknowledge", alert)
 
@@ -74,9 +74,9 @@ class Service:
         """Stop the agent."""
         await self._call(_AGENT, "stop")
 
-    async def _call(self, module: str, name: str, *arguments: str) -> object:
+    async def _call(self, module: str, name: str, *arguments: str | int, **options: bool) -> object:
         def call() -> object:
             function = cast("Callable[..., object]", getattr(import_module(module), name))
-            return function(*arguments)
+            return function(*arguments, **options)
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)

@@ -1,0 +1,24 @@
+import { Button } from '@jupyterlab/ui-components';
+import type { Failure } from '../types';
+
+interface Props {
+  failure: Failure;
+  retry?: () => void;
+}
+
+/** What went wrong and what to do, in two sentences. */
+export function FailureNote({ failure, retry }: Props): JSX.Element {
+  return (
+    <div className="taxiway-failure" role="alert">
+      <p>
+        <strong>{failure.error}</strong>
+      </p>
+      {failure.hint ? <p>{failure.hint}</p> : null}
+      {retry ? (
+        <Button small onClick={retry}>
+          Try Again
+        </Button>
+      ) : null}
+    </div>
+  );
+}

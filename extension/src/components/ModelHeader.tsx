@@ -1,0 +1,52 @@
+import { CommandIds } from '../commandIds';
+import { bytes } from '../format';
+import { useServices } from '../services';
+import type { ModelDetail } from '../types';
+import { Badge } from './Badge';
+import { CopyButton } from './CopyButton';
+import { Facts } from './Facts';
+import { Time } from './Time';
+
+/** Which Model it is and where it is in use. */
+export function ModelHeader({ model }: { model: ModelDetail }): JSX.Element {
+  const { commands } = useServices();
+  const endpoints = (names: readonly string[]): JSX.Element[] | string =>
+    names.length === 0
+      ? 'no endpoint'
+      : names.map(name => (
+          <button
+            key={name}
+            type="button"
+            className="taxiway-link"
+            title={`Open endpoint ${name}`}
+            onClick={() => void commands.execute(CommandIds.openEndpoint, { name })}
+          >
+            {name}
+          </button>
+        ));
+  return (
+    <header className="taxiway-header">
+      <div className="taxiway-headline">
+        <h1>
+          {model.name} <code>{model.version}</code>
+        </h1>
+        <CopyButton text={model.tag} what="the tag" />
+        <Badge
+          tone={model.preflight.ok ? 'good' : 'bad'}
+          text={model.preflight.ok ? 'preflight passed' : 'preflight failed'}
+        />
+      </div>
+      <Facts
+        facts={[
+          ['Created', <Time key="created" iso={model.created} />],
+          ['Framework', model.framework],
+          ['Task', model.task],
+          ['Size', bytes(model.size_bytes)],
+          ['Bento', model.bento ? <code key="bento">{model.bento}</code> : 'none'],
+          ['Live on', endpoints(model.live_on)],
+          ['Shadow on', endpoints(model.shadow_on)]
+        ]}
+      />
+    </header>
+  );
+}

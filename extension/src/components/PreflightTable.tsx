@@ -1,0 +1,23 @@
+import { words } from '../format';
+import { CHECK_TONES } from '../tones';
+import type { Check } from '../types';
+import { Badge } from './Badge';
+import { DataTable, type TableColumn } from './DataTable';
+import { EmptyState } from './EmptyState';
+
+const COLUMNS: readonly TableColumn<Check>[] = [
+  { title: 'Check', cell: check => words(check.name) },
+  { title: 'Level', cell: check => check.level },
+  { title: 'Result', cell: check => <Badge tone={CHECK_TONES[check.result]} text={check.result} /> },
+  { title: 'Reason', cell: check => check.reason },
+  { title: 'Remedy', cell: check => (check.result === 'failed' ? check.remedy : '') }
+];
+
+/** The named checks that a Model has passed or failed. */
+export function PreflightTable({ checks }: { checks: readonly Check[] }): JSX.Element {
+  return checks.length === 0 ? (
+    <EmptyState>No check was recorded.</EmptyState>
+  ) : (
+    <DataTable label="Preflight" columns={COLUMNS} rows={checks} />
+  );
+}

@@ -1,0 +1,72 @@
+import { MimeModel } from '@jupyterlab/rendermime';
+import type { PartialJSONObject } from '@lumino/coreutils';
+import { Widget } from '@lumino/widgets';
+import { useEffect, useRef, useState } from 'react';
+import { useServices } from '../services';
+
+const MIME = 'application/vnd.vegalite.v5+json';
+const SETTLE_MS = 100;
+
+interface Props {
+  spec: PartialJSONObject;
+  /** What a screen reader says in place of the picture. */
+  label: string;
+}
+
+/** A Vega-Lite chart as wide as its place, drawn by JupyterLab's own renderer. */
+export function VegaChart({ spec, label }: Props): JSX.Element {
+  const { rendermime } = useServices();
+  const host = useRef<HTMLDivElement>(null);
+  const [width, setWidth] = useState(0);
+  const text = JSON.stringify(spec);
+
+  useEffect(() => {
+    const node = host.current;
+    if (!node) {
+      return;
+    }
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const observer = new ResizeObserver(() => {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        setWidth(Math.floor(node.clientWidth));
+      }, SETTLE_MS);
+    });
+    observer.observe(node);
+    return () => {
+      clearTimeout(timer);
+      observer.disconnect();
+    };
+  }, []);
+
+  useEffect(() => {
+    const node = host.current;
+    if (!node || width === 0 || !rendermime.mimeTypes.includes(MIME)) {
+      return;
+    }
+    const data = { [MIME]: { ...(JSON.parse(text) as PartialJSONObject), width } };
+    const metadata = { [MIME]: { embed_options: { actions: false, renderer: 'svg' } } };
+    const renderer = rendermime.createRenderer(MIME);
+    let stale = false;
+    // Drawn aside and then swapped in, so that a live chart does not flicker.
+    renderer.renderModel(new MimeModel({ data, metadata, trusted: true })).then(
+      () => {
+        if (!stale) {
+          node.replaceChildren();
+          Widget.attach(renderer, node);
+        }
+      },
+      (error: unknown) => {
+        node.textContent = `The chart could not be drawn: ${String(error)}`;
+      }
+    );
+    return () => {
+      stale = true;
+      setTimeout(() => {
+        renderer.dispose();
+      }, SETTLE_MS * 5);
+    };
+  }, [text, width, rendermime]);
+
+  return <div ref={host} className="taxiway-chart" role="img" aria-label={label} />;
+}

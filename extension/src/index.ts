@@ -1,0 +1,8 @@
+import { displays } from './plugins/displays';
+import { endpointActions } from './plugins/endpointActions';
+import { notebook } from './plugins/notebook';
+import { panel } from './plugins/panel';
+import { services } from './plugins/services';
+import { views } from './plugins/views';
+
+export default [services, panel, views, endpointActions, notebook, displays];
