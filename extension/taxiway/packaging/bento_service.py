@@ -35,4 +35,4 @@ class Service:
 
     def __init__(self) -> None:
         spool = os.environ.get("TAXIWAY_SPOOL") or tempfile.mkdtemp(prefix="taxiway-spool-")
-        mounted.app = create_app(str(self.model), spool, token=os.environ.get("TAXIWAY_TOKEN") or None)
+        mounted.app = create_app(self.model.path, spool, token=os.environ.get("TAXIWAY_TOKEN") or None)

@@ -43,7 +43,7 @@ def format_safe(export: Export) -> Check:
     if domains or proto.functions:
         return failed(
             "format_safe",
-            f"The file uses operators that are not standard: {', '.join(sorted(domains)) or 'own functions'}.",
+            f"The file uses other than standard operators: {', '.join(sorted(domains)) or 'functions'}.",
             "Convert without custom operators.",
         )
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in proto.graph.initializer):

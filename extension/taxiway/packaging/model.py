@@ -77,7 +77,7 @@ class Model:
 
     @property
     def task(self) -> Task:
-        """What it does: ``classification``, ``regression``, …"""
+        """What it does, such as ``classification`` or ``regression``."""
         return self.manifest.task
 
     @property

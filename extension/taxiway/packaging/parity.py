@@ -56,7 +56,7 @@ class Parity:
     rows, differing
         Rows compared, and rows beyond tolerance.
     tried
-        What other precisions gave, in the same form (without their own ``tried``).
+        What other precisions gave, in the same form .
     """
 
     passed: bool
@@ -66,7 +66,7 @@ class Parity:
     absolute: float
     relative: float
     outputs: tuple[OutputParity, ...]
-    worst: WorstRow | None
+    worst: WorstRow
     waived: bool = False
     tried: tuple[Mapping[str, Any], ...] = field(default=())
 
@@ -77,22 +77,20 @@ class Parity:
 
     def sentence(self) -> str:
         """Say the result."""
-        if self.passed:
-            return f"{self.rows} rows answered alike in {self.precision}, the largest difference {self.largest:.2g}."
-        return (
-            f"{self.differing} of {self.rows} rows differ in {self.precision}, "
-            f"the largest difference {self.largest:.2g}."
-        )
+        what = "answered alike" if self.passed else "differ"
+        rows = f"{self.rows:,} rows" if self.passed else f"{self.differing:,} of {self.rows:,} rows"
+        return f"{rows} {what} in {self.precision}, the largest difference {self.largest:.2g}."
 
-    def after(self, other: Parity) -> Parity:
-        """Give this one with ``other`` recorded as tried before it."""
-        earlier = asdict(other)
-        del earlier["tried"]
-        return replace(self, tried=(*other.tried, earlier))
+    def after(self, *others: Parity) -> Parity:
+        """Give this one with ``others`` recorded as tried besides it."""
+        return replace(self, tried=tuple(other.to_dict() for other in others))
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the JSON form."""
-        return asdict(self)
+        """Give the JSON form; a difference that is no number (NaN against a number) is None."""
+        body = asdict(self)
+        for output in body["outputs"]:
+            output["largest"] = plain(output["largest"])
+        return body
 
 
 def chosen_rows(reference: pd.DataFrame, sample: pd.DataFrame | None) -> pd.DataFrame:
@@ -119,7 +117,7 @@ def compare(original: Answers, exported: Answers, frame: pd.DataFrame, precision
         largest = float(np.nanmax(distance)) if distance is not None else None
         outputs.append(OutputParity(name, int((beyond > 1).sum()), largest))
     differing = int((excess > 1).sum())
-    worst = _row(int(excess.argmax()), original, exported, frame) if len(frame) else None
+    worst = _row(int(excess.argmax()), original, exported, frame)
     return Parity(differing == 0, precision, len(frame), differing, absolute, relative, tuple(outputs), worst)
 
 

@@ -182,7 +182,7 @@ def _dtype(name: str, present: pd.Series[Any]) -> Dtype:
         )
     raise PackagingError(
         f"Column {name!r} of reference is of dtype {kind}, which a served model cannot take.",
-        hint="Derive numbers or text from it (for a date: its month, its weekday), and fit the model on those.",
+        hint="Derive numbers or text from it (of a date: its month, its weekday), and fit on those.",
     )
 
 

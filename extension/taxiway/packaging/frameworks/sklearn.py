@@ -25,6 +25,10 @@ _DTYPES: dict[str, Dtype] = {
     "tensor(bool)": "bool",
     "tensor(string)": "string",
 }
+#: With one of these a linear model takes no notice of its random_state.
+_EXACT_SOLVERS = frozenset(
+    ("auto", "cholesky", "lbfgs", "lsqr", "newton-cg", "newton-cholesky", "sparse_cg", "svd")
+)
 
 
 class SklearnAdapter:
@@ -56,7 +60,6 @@ class SklearnAdapter:
 
     def export(self, columns: Sequence[Column], reference: pd.DataFrame, precision: Precision) -> Export:
         """Convert to ONNX; see ``Adapter``."""
-        import onnx
         import onnxruntime
 
         self._check_names(columns)
@@ -69,7 +72,6 @@ class SklearnAdapter:
             dict(zip(old, tensors, strict=True)),
             boolean=frozenset({"label"}) if boolean else frozenset(),
         )
-        onnx.checker.check_model(data)
         session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
         dtypes = {output.name: _DTYPES[output.type] for output in session.get_outputs()}
         flat = self._flat(reference)
@@ -96,7 +98,8 @@ class SklearnAdapter:
         """Give each step's ``random_state``; see ``Adapter``."""
         found: dict[str, int | str | None] = {}
         for path, step in parts(self._model):
-            # an estimator's own parameters, and those of an estimator within it
+            if getattr(step, "solver", None) in _EXACT_SOLVERS:
+                continue
             for name, value in step.get_params(deep=True).items():
                 if name == "random_state" or name.endswith("__random_state"):
                     key = f"{path}.{name}" if path else name
@@ -144,7 +147,7 @@ class SklearnAdapter:
         own = {"label", "probabilities", "prediction", "target"}
         own.update(f"probability_{value}" for value in self.classes or ())
         for column in columns:
-            if column.name in own:
+            if column.name in own or (self.task == "regression" and column.name.startswith("prediction_")):
                 raise PackagingError(
                     f"The input column {column.name!r} bears the name of an output.",
                     hint="Rename it in the training data, and fit the model again.",
@@ -175,7 +178,13 @@ def _classes(model: Any) -> tuple[Scalar, ...]:
             f"{type(model).__name__} predicts {len(classes)} labels at once.",
             hint="Package one classifier per label.",
         )
-    return tuple(np.asarray(classes).tolist())
+    values = tuple(np.asarray(classes).tolist())
+    if not all(isinstance(value, (str, int, float)) for value in values):
+        raise PackagingError(
+            f"The classes of the model are neither text nor numbers: {values[:3]}.",
+            hint="Fit it on labels that are text, numbers or booleans.",
+        )
+    return values
 
 
 def _prediction_names(width: int) -> tuple[str, ...]:

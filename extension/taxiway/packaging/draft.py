@@ -1,0 +1,162 @@
+"""All that a Model will be made of, and how it is written down."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from taxiway.errors import ParityError
+from taxiway.packaging import checks, digest, environment, lineage, parity, seeds
+from taxiway.packaging.frameworks import Adapter, Export
+from taxiway.packaging.manifest import FORMAT, Manifest
+from taxiway.packaging.model import (
+    ENVIRONMENT,
+    ONNX,
+    PARITY,
+    PREFLIGHT,
+    REFERENCE,
+    REQUIREMENTS,
+    SAMPLE,
+    SIGNATURE,
+)
+from taxiway.packaging.parity import Parity
+from taxiway.packaging.preflight import Preflight, gather
+from taxiway.packaging.session import Session
+from taxiway.signature import Signature
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A Model before it is one."""
+
+    name: str
+    adapter: Adapter
+    frame: pd.DataFrame
+    truth: pd.Series[Any] | None
+    sample: pd.DataFrame
+    export: Export
+    parity: Parity
+    signature: Signature
+    target: str | None
+    description: str
+    metrics: Mapping[str, float]
+    waived: tuple[str, ...]
+    pins: tuple[str, ...]
+
+    def digest(self) -> str:
+        """Give the digest of what the Model is; not of when, where or by whom it was made."""
+        return digest.of_value(
+            {
+                "format": FORMAT,
+                "name": self.name,
+                "onnx": digest.of_bytes(self.export.data),
+                "outputs": [asdict(column) for column in self.export.columns],
+                "signature": self.signature.to_dict(),
+                "classes": list(self.adapter.classes or ()),
+                "target": self.target,
+                "description": self.description,
+                "metrics": dict(self.metrics),
+                "waived": self.waived,
+                "data": digest.of_frame(self.frame, self.truth),
+                "sample": digest.of_frame(self.sample),
+                "pins": self.pins,
+            }
+        )
+
+    def write(self, folder: Path, identity: str) -> Preflight:
+        """Write every file of the Model, the manifest last; give the preflight.
+
+        Raises
+        ------
+        ParityError
+            The serving runtime cannot load the files, or does not answer the sample.
+        """
+        session = Session(self.export)
+        used = environment.record(self.adapter.modules(), seeds.in_force(self.adapter.seeds()))
+        preflight = self._checked(session, used)
+        (folder / ONNX).write_bytes(self.export.data)
+        (folder / REQUIREMENTS).write_text("\n".join(self.pins) + "\n", encoding="utf-8")
+        _write_json(folder / SIGNATURE, self.signature.to_dict())
+        _write_json(folder / ENVIRONMENT, used.to_dict())
+        _write_json(folder / PARITY, self.parity.to_dict())
+        _write_json(folder / PREFLIGHT, preflight.to_dict())
+        _write_json(folder / SAMPLE, self._sample(session))
+        self._write_profile(session, folder / REFERENCE)
+        self._write_manifest(folder, identity)
+        _ask_the_runtime(folder)
+        return preflight
+
+    def _checked(self, session: Session, used: environment.Environment) -> Preflight:
+        found = checks.each(
+            export=self.export,
+            report=self.parity,
+            signature=self.signature,
+            environment=used,
+            seeds=self.adapter.seeds(),
+            reference=self.frame,
+            target=self.truth,
+            task=self.adapter.task,
+            session=session,
+        )
+        return gather(found, self.waived)
+
+    def _sample(self, session: Session) -> dict[str, Any]:
+        answers = session.answers(self.sample)
+        outputs = {name: [parity.plain(value) for value in values] for name, values in answers.items()}
+        return {"records": parity.records(self.sample), "outputs": outputs}
+
+    def _write_profile(self, session: Session, path: Path) -> None:
+        from taxiway.monitoring import profiles
+
+        more: dict[str, Any] = dict(session.answers(self.frame))
+        if self.truth is not None:
+            more["target"] = self.truth.array
+        profiles.write(profiles.profile(self.frame.assign(**more)), path)
+
+    def _write_manifest(self, folder: Path, identity: str) -> None:
+        files = [path.name for path in folder.iterdir()]
+        for name in files:
+            with (folder / name).open("rb") as file:
+                os.fsync(file.fileno())
+        version = identity[:12]
+        Manifest(
+            name=self.name,
+            version=version,
+            digest=identity,
+            created=datetime.now(UTC).isoformat(),
+            framework=self.adapter.framework,
+            task=self.adapter.task,
+            classes=self.adapter.classes,
+            target=self.target,
+            description=self.description,
+            metrics=self.metrics,
+            size_bytes=sum((folder / name).stat().st_size for name in files),
+            outputs=self.export.columns,
+            lineage=lineage.trace(digest.of_frame(self.frame, self.truth)),
+            bento=f"{self.name}:{version}",
+            files=digest.of_files(folder, files),
+        ).write(folder)
+
+
+def _write_json(path: Path, body: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(body, indent=1, allow_nan=False), encoding="utf-8")
+
+
+def _ask_the_runtime(folder: Path) -> None:
+    """Let the serving runtime load the files and answer the sample, before anything relies on them."""
+    from taxiway.serving.runtime import ModelError, Runtime
+
+    try:
+        Runtime(folder).self_check()
+    except ModelError as error:
+        raise ParityError(
+            f"The serving runtime cannot serve this model: {error}.", hint="Report it to Taxiway."
+        ) from error
