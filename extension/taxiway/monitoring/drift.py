@@ -223,39 +223,38 @@ def _binned_psi(reference: Sketch, window: Sketch) -> tuple[float, int]:
 
 
 def _categorical(one: ColumnDrift, reference: Frequencies, window: Frequencies) -> ColumnDrift:
-    share = {
-        value: reference.counts.get(value, 0) / reference.total + window.counts.get(value, 0) / window.total
-        for value in {**reference.counts, **window.counts}
-    }
-    kept = sorted(share, key=lambda value: (-share[value], value))[:MOST_CATEGORIES]
+    """Compare the shares of the reference's categories, all others being one.
+
+    A value seen once in the reference counts among the others: how often such values come is about how
+    often new ones will (Good, *Biometrika* 40, 1953), so a column of nearly unique texts does not drift.
+    """
+    kept = [value for value, count in reference.counts.items() if count > 1][:MOST_CATEGORIES]
     old, new = _counts(reference, kept), _counts(window, kept)
+    names = [*map(repr, kept), "other values"]
+    pairs = zip(old / old.sum(), new / new.sum(), strict=True)
+    shares = dict(zip(names, pairs, strict=True))
+    moved, (before, after) = max(shares.items(), key=lambda item: abs(item[1][1] - item[1][0]))
     filled = (old + new) > 0
-    old_pooled, new_pooled = pool_rare(old[filled], new[filled])
-    statistic, p, test = chi2_test(old_pooled, new_pooled)
-    raw = psi(old_pooled, new_pooled)
-    index = max(0.0, raw - psi_bias(len(old_pooled), reference.total, window.total))
-    moved = max(kept, key=lambda value: abs(_share(window, value) - _share(reference, value)))
+    old, new = pool_rare(old[filled], new[filled])
+    statistic, p, test = chi2_test(old, new)
+    raw = psi(old, new)
     exact = reference.exact and window.exact
     return replace(
         one,
-        psi=index,
+        psi=max(0.0, raw - psi_bias(len(old), reference.total, window.total)),
         psi_raw=raw,
         statistic=statistic,
         test="fisher" if test == "fisher" else "chi2",
         p_value=p,
         new_categories=tuple(sorted(window.counts.keys() - reference.counts.keys())) if exact else (),
         vanished_categories=tuple(sorted(reference.counts.keys() - window.counts.keys())) if exact else (),
-        text=f"share of {moved!r} {_share(reference, moved):.0%} → {_share(window, moved):.0%}",
+        text=f"share of {moved} {before:.0%} → {after:.0%}",
     )
 
 
 def _counts(frequencies: Frequencies, kept: Sequence[str]) -> NDArray[np.float64]:
-    """Give the counts of the kept categories, and of all others together if there are any."""
+    """Give the counts of the kept categories and, last, of all others together."""
     import numpy as np
 
     counts = [float(frequencies.counts.get(value, 0)) for value in kept]
     return np.array([*counts, max(0.0, frequencies.total - sum(counts))])
-
-
-def _share(frequencies: Frequencies, value: str) -> float:
-    return frequencies.counts.get(value, 0) / frequencies.total

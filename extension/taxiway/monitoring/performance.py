@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from taxiway.errors import InputError
 from taxiway.monitoring.log import OUTPUT
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 CONFIDENCE = 0.95
 _RESAMPLES = 2000
-_METRICS = {"classification": "accuracy", "regression": "mae"}
+METRICS = {"classification": "accuracy", "regression": "mae"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def _spell(label: Any) -> str:
 
 def performance(
     joined: pd.DataFrame,
-    task: Literal["classification", "regression"] | str,
+    task: str,
     *,
     prediction: str = OUTPUT + "label",
     seed: int = 0,
@@ -130,7 +130,7 @@ def performance(
     InputError
         The task has no metrics here, or there is no such column.
     """
-    if task not in _METRICS:
+    if task not in METRICS:
         raise InputError(
             f"There are no metrics for the task {task!r}.", hint="Use classification or regression."
         )
@@ -147,7 +147,7 @@ def performance(
         n_predictions=len(joined),
         n_labelled=len(labelled),
         coverage=len(labelled) / len(joined) if len(joined) else 0.0,
-        metric=_METRICS[task],
+        metric=METRICS[task],
         metrics=metrics,
         spread=spread,
     )

@@ -100,12 +100,13 @@ def _schema_title(finding: SchemaFinding, endpoint: str) -> str:
     types = (
         f": expected {finding.expected}, found {finding.found}" if finding.expected or finding.found else ""
     )
+    where = f"in requests to {endpoint}"
     titles = {
-        "extra": f"New column `{finding.column}` in requests to {endpoint} ({seen}{example})",
-        "missing": f"Column `{finding.column}` is missing from requests to {endpoint} ({seen})",
-        "retyped": f"Column `{finding.column}` changed type in requests to {endpoint}{types} ({seen}{example})",
-        "null": f"Column `{finding.column}` has missing values in requests to {endpoint} ({seen})",
-        "new_category": f"New category of `{finding.column}` in requests to {endpoint} ({seen}{example})",
+        "extra": f"New column `{finding.column}` {where} ({seen}{example})",
+        "missing": f"Column `{finding.column}` is missing {where} ({seen})",
+        "retyped": f"Column `{finding.column}` changed type {where}{types} ({seen}{example})",
+        "null": f"Column `{finding.column}` has missing values {where} ({seen})",
+        "new_category": f"New category of `{finding.column}` {where} ({seen}{example})",
     }
     return titles[finding.kind]
 
@@ -185,7 +186,7 @@ def _performance(context: Context) -> Iterator[Firing]:
     assert estimate is not None  # asked for above
     p = performance_drop_p_value(window, baseline)
     error_like = window.performance.metric == "mae"
-    drop = baseline.value - estimate.value
+    drop = estimate.value / max(baseline.value, 1e-300) - 1 if error_like else baseline.value - estimate.value
     if p >= limits.alpha or drop < limits.min_drop:
         return
     form, verb, name = (".3g", "rose", "Mean error") if error_like else (".0%", "fell", "Accuracy")

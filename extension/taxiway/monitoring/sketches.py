@@ -74,4 +74,4 @@ def frequencies_of(view: View, column: str) -> Frequencies:
     items = metric.strings
     counts = {item.value: int(item.est) for item in sorted(items, key=lambda item: (-item.est, item.value))}
     total = int(metric.frequent_strings.value.get_total_weight())
-    return Frequencies(counts, total, exact=all(item.lower == item.upper for item in items))
+    return Frequencies(counts, total, exact=sum(counts.values()) == total)

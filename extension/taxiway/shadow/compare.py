@@ -1,30 +1,22 @@
-"""The comparison of a shadow with the live Model on the same requests, and the verdict.
-
-- **reject**: the shadow fails more than ``max_error_share`` of the requests; or it is significantly worse
-  (the interval of the paired difference lies below 0).
-- **promote**: enough pairs have outcomes, the shadow is at least as good by the point estimate, it is not
-  worse by more than the margin (the lower end of the 95 % interval lies above −margin: non-inferiority as
-  ICH E9 and Piaggio et al., *JAMA* 308, 2012, define it), and no slice is significantly worse.
-- **keep watching**: all else, with how many more outcomes are needed.
-"""
+"""The comparison of a shadow with the live Model on the same requests; ``verdict`` judges it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from taxiway.errors import InputError
 from taxiway.monitoring.log import OUTPUT
-from taxiway.monitoring.performance import correct, join_outcomes
-from taxiway.shadow.paired import Difference, accuracy_difference, error_difference, rows_needed
+from taxiway.monitoring.performance import METRICS, correct, join_outcomes
+from taxiway.shadow.paired import Difference, accuracy_difference, error_difference
 from taxiway.shadow.slices import SliceDifference, slice_differences
+from taxiway.shadow.verdict import Verdict, judge
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
-
-Verdict = Literal["promote", "keep watching", "reject"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +72,7 @@ def compare(
     shadow: pd.DataFrame,
     outcomes: pd.DataFrame,
     *,
-    task: Literal["classification", "regression"] | str,
+    task: str,
     slices: Sequence[str] = (),
     prediction: str = OUTPUT + "label",
     margin: float = 0.01,
@@ -101,29 +93,45 @@ def compare(
         How much worse the shadow may be: in accuracy, or as a share of the live mean absolute error.
     min_pairs
         Labelled pairs below which nothing is decided but by errors.
-    errors
-        Rows that the shadow failed or rejected.
+    errors, max_error_share
+        Rows that the shadow failed or rejected, and the share of them that is still borne.
+
+    Raises
+    ------
+    InputError
+        The task has no metric here, the predictions have no such column, or a slice names no input.
     """
+    if task not in METRICS:
+        raise InputError(
+            f"There are no metrics for the task {task!r}.", hint="Use classification or regression."
+        )
+    for frame in (live, shadow):
+        if len(frame) and prediction not in frame:
+            raise InputError(
+                f"The predictions have no column {prediction!r}.", hint="Name the output to judge."
+            )
     live, shadow = (frame.drop_duplicates("id", keep="last") for frame in (live, shadow))
-    pairs = (
-        live.merge(shadow[["id", prediction]], on="id", suffixes=("", ".shadow")) if len(shadow) else live[:0]
-    )
     mine, theirs = prediction, f"{prediction}.shadow"
-    if theirs not in pairs:
-        pairs = pairs.assign(**{theirs: pairs[mine]})
+    pairs = _pairs(live, shadow, mine, theirs)
     labelled = join_outcomes(pairs, outcomes)
     labelled = labelled[labelled["outcome"].notna() & labelled[mine].notna() & labelled[theirs].notna()]
-    scores = _scores(labelled, mine, theirs, task)
+    scores = _scores(labelled, mine, task), _scores(labelled, theirs, task)
     measure = accuracy_difference if task == "classification" else error_difference
     difference = measure(*scores, seed=seed) if len(labelled) else None
     found = slice_differences(labelled, *scores, slices, measure, seed=seed) if difference else ()
     absolute = margin if task == "classification" or difference is None else margin * difference.live
-    verdict, reasons, needed = _judge(
-        difference, found, len(pairs), absolute, min_pairs, errors, max_error_share, task
+    decision = judge(
+        difference,
+        found,
+        n_pairs=len(pairs),
+        margin=absolute,
+        min_pairs=min_pairs,
+        errors=errors,
+        max_error_share=max_error_share,
     )
     return ShadowReport(
         task=task,
-        metric="accuracy" if task == "classification" else "mae",
+        metric=METRICS[task],
         n_pairs=len(pairs),
         n_labelled=len(labelled),
         agreement=_agreement(pairs[mine], pairs[theirs], task),
@@ -134,22 +142,25 @@ def compare(
         margin=absolute,
         difference=difference,
         slices=tuple(found),
-        needed=needed,
-        verdict=verdict,
-        reasons=reasons,
+        needed=decision.needed,
+        verdict=decision.verdict,
+        reasons=decision.reasons,
     )
 
 
-def _scores(labelled: pd.DataFrame, mine: str, theirs: str, task: str) -> tuple[Any, Any]:
-    """Give hits, or absolute errors, of the live and the shadow predictions."""
+def _pairs(live: pd.DataFrame, shadow: pd.DataFrame, mine: str, theirs: str) -> pd.DataFrame:
+    answers = shadow[["id"]].assign(**{theirs: shadow.get(mine)})
+    return live.assign(**({} if mine in live else {mine: None})).merge(answers, on="id")
+
+
+def _scores(labelled: pd.DataFrame, name: str, task: str) -> NDArray[Any]:
+    """Give hits or absolute errors, row for row."""
     import pandas as pd
 
     if task == "classification":
-        return tuple(correct(labelled[name], labelled["outcome"]) for name in (mine, theirs))  # type: ignore[return-value]
-    truth = pd.to_numeric(labelled["outcome"])
-    return tuple(
-        (pd.to_numeric(labelled[name]) - truth).abs().to_numpy(dtype=float) for name in (mine, theirs)
-    )  # type: ignore[return-value]
+        return correct(labelled[name], labelled["outcome"])
+    error = pd.to_numeric(labelled[name]) - pd.to_numeric(labelled["outcome"])
+    return error.abs().to_numpy(dtype=float)
 
 
 def _agreement(mine: pd.Series[Any], theirs: pd.Series[Any], task: str) -> float | None:
@@ -178,62 +189,3 @@ def _unanswered(live: pd.DataFrame, shadow: pd.DataFrame) -> int:
         return 0
     watched = live[live["received"].between(shadow["received"].min(), shadow["received"].max())]
     return int((~watched["id"].isin(shadow["id"])).sum())
-
-
-def _judge(
-    difference: Difference | None,
-    slices: Sequence[SliceDifference],
-    pairs: int,
-    margin: float,
-    min_pairs: int,
-    errors: int,
-    max_error_share: float,
-    task: str,
-) -> tuple[Verdict, list[str], int | None]:
-    if errors and errors / (errors + pairs) > max_error_share:
-        share = errors / (errors + pairs)
-        return "reject", [f"The shadow failed {errors} of {errors + pairs} rows ({share:.1%})."], None
-    if not pairs:
-        return "keep watching", ["No row has been answered by both Models yet."], None
-    if difference is None:
-        return (
-            "keep watching",
-            [f"No outcome is known yet for the {pairs} rows that both answered."],
-            min_pairs,
-        )
-    told = _told(difference, task)
-    if difference.n < min_pairs:
-        more = min_pairs - difference.n
-        few = f"Only {difference.n} outcomes are known; {more} more are needed at least."
-        return "keep watching", [told, few], more
-    if difference.high < 0:
-        return "reject", [told, "The shadow is significantly worse."], None
-    worse = [one for one in slices if one.worse]
-    behind = [
-        f"On {one.name} the shadow is significantly worse ({_told(one.difference, task)})" for one in worse
-    ]
-    if difference.low > -margin and difference.value >= 0 and not worse:
-        better = (
-            "is significantly better" if difference.low > 0 else "is as good or better, within the margin"
-        )
-        return "promote", [told, f"The shadow {better}."], None
-    if difference.low > -margin and difference.value >= 0:
-        return "keep watching", [told, *behind], None
-    total = rows_needed(difference, margin)
-    more = None if total is None else max(total - difference.n, 1)
-    about = f" About {more} more outcomes would decide, should the difference stay." if more else ""
-    return "keep watching", [told, *behind, f"The difference is not certain yet.{about}"], more
-
-
-def _told(difference: Difference, task: str) -> str:
-    if task == "classification":
-        return (
-            f"Accuracy {difference.shadow:.1%} against {difference.live:.1%} live on {difference.n} outcomes: "
-            f"{100 * difference.value:+.1f} points (95% interval {100 * difference.low:+.1f} to "
-            f"{100 * difference.high:+.1f}, McNemar p = {difference.p_value:.2g})."
-        )
-    return (
-        f"Mean error {difference.shadow:.4g} against {difference.live:.4g} live on {difference.n} outcomes: "
-        f"gain {difference.value:.4g} (95% interval {difference.low:.4g} to {difference.high:.4g}, "
-        f"p = {difference.p_value:.2g})."
-    )

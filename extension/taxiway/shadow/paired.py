@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, sqrt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +31,7 @@ class Difference:
         Standard deviation of the gain over single rows.
     """
 
+    metric: Literal["accuracy", "mae"]
     n: int
     live: float
     shadow: float
@@ -63,9 +64,8 @@ def accuracy_difference(
     p = binomtest(wins, wins + losses).pvalue if wins + losses else 1.0
     smoothed = (wins - losses) / (n + 1.5)
     spread = sqrt(max((wins + losses + 1) / (n + 1.5) - smoothed**2, 0.0))
-    return Difference(
-        n, float(live.mean()), float(shadow.mean()), value, float(low), float(high), float(p), spread
-    )
+    means = float(live.mean()), float(shadow.mean())
+    return Difference("accuracy", n, *means, value, float(low), float(high), float(p), spread)
 
 
 def error_difference(
@@ -80,7 +80,7 @@ def error_difference(
     p = float(ttest_1samp(gain, 0).pvalue) if spread > 0 else (1.0 if gain.mean() == 0 else 0.0)
     low, high = np.quantile(_resampled_means(gain, seed), [(1 - confidence) / 2, (1 + confidence) / 2])
     means = float(live.mean()), float(shadow.mean())
-    return Difference(len(gain), *means, float(gain.mean()), float(low), float(high), p, spread)
+    return Difference("mae", len(gain), *means, float(gain.mean()), float(low), float(high), p, spread)
 
 
 def _resampled_means(values: NDArray[np.float64], seed: int) -> NDArray[np.float64]:

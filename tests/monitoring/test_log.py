@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+from taxiway.monitoring.log import (
+    merge_findings,
+    model_frame,
+    outcomes_frame,
+    predictions_frame,
+    schema_findings,
+)
+
+from tests.monitoring.records import AT, finding, outcome, prediction, rejected
+
+
+def test_each_predicted_row_is_a_row_with_its_request():
+    frame = predictions_frame([prediction(["a", "b"]), prediction(["c"], role="shadow"), outcome(["a"], [1])])
+    assert list(frame.columns) == [
+        "id", "request", "time", "received", "model", "role", "latency_ms", "in.wind", "in.kind", "out.label",
+    ]  # fmt: skip
+    assert frame["id"].tolist() == ["a", "b", "c"]
+    assert frame["request"].tolist() == ["r-a", "r-a", "r-c"]
+    assert frame["role"].tolist() == ["live", "live", "shadow"]
+    assert frame["in.wind"].dtype == np.float64
+
+
+def test_the_datas_own_time_is_taken_if_given_else_that_of_receipt():
+    day = datetime(2013, 1, 5, tzinfo=UTC)
+    frame = predictions_frame([prediction(["a"], times=[day.timestamp()]), prediction(["b"])])
+    assert frame["time"].tolist() == [pd.Timestamp(day), pd.Timestamp(AT, unit="s", tz="UTC")]
+    assert str(frame["time"].dtype.tz) == "UTC"
+    assert (frame["received"] == pd.Timestamp(AT, unit="s", tz="UTC")).all()
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), 1e300, -1e300, None, "soon"])
+def test_a_time_that_cannot_be_one_is_that_of_receipt(wrong):
+    frame = predictions_frame([prediction(["a"], times=[wrong])])
+    assert frame["time"].tolist() == frame["received"].tolist()
+
+
+def test_models_of_different_columns_share_a_frame_in_the_order_of_the_records():
+    other = {"wind": [1.0], "moon": ["full"]}
+    frame = predictions_frame([prediction(["a"]), prediction(["b"], inputs=other), prediction(["c"])])
+    assert frame["id"].tolist() == ["a", "b", "c"]
+    assert frame["in.moon"].tolist()[1] == "full"
+    assert frame["in.kind"].isna().tolist() == [False, True, False]
+
+
+def test_no_records_give_empty_frames_with_their_columns():
+    frame = predictions_frame([])
+    assert {"id", "time", "model", "role"} <= set(frame.columns)
+    assert len(frame) == 0
+    assert str(frame["time"].dtype.tz) == "UTC"
+    assert list(outcomes_frame([]).columns) == ["id", "outcome", "time", "received"]
+
+
+def test_ten_thousand_single_row_requests_become_a_frame_quickly():
+    inputs = {f"x{i}": [0.5] for i in range(10)}
+    records = [prediction([str(i)], inputs=inputs, role="live" if i % 2 else "shadow") for i in range(10_000)]
+    start = time.process_time()
+    frame = predictions_frame(records)
+    assert time.process_time() - start < 2
+    assert len(frame) == 10_000
+
+
+def test_outcomes_are_rows_with_their_times():
+    frame = outcomes_frame(
+        [outcome(["a", "b"], ["rain", "dry"], times=[AT - 60, AT - 30]), outcome(["c"], ["dry"])]
+    )
+    assert frame["outcome"].tolist() == ["rain", "dry", "dry"]
+    assert (frame["received"] - frame["time"]).dt.total_seconds().tolist() == [60, 30, 0]
+
+
+def test_the_model_frame_has_the_names_of_the_reference():
+    assert list(model_frame(predictions_frame([prediction(["a"])])).columns) == ["wind", "kind", "label"]
+
+
+def test_an_extra_column_is_counted_by_name_with_its_example():
+    extra = [finding("extra", "account_type", example="gold", found="string")]
+    records = [prediction(["a"], findings=extra, at=AT + i) for i in range(3)]
+    (found,) = schema_findings(records)
+    assert (found.kind, found.column, found.example, found.requests) == ("extra", "account_type", "gold", 3)
+    assert (found.last_seen - found.first_seen).total_seconds() == 2
+    assert not found.rejected
+
+
+def test_a_rejected_request_blames_what_it_was_rejected_for():
+    records = [rejected([finding("missing", "wind"), finding("extra", "gust", example=3)])]
+    assert {found.column: found.rejected for found in schema_findings(records)} == {
+        "gust": False,
+        "wind": True,
+    }
+
+
+def test_the_findings_of_many_rows_are_one_request():
+    retyped = [finding("retyped", "wind", example="x", count=1) for _ in range(5)]
+    (found,) = schema_findings([rejected(retyped)])
+    assert (found.count, found.requests) == (5, 1)
+
+
+def test_the_shadows_findings_are_not_counted_again():
+    extra = [finding("extra", "account_type")]
+    (found,) = schema_findings(
+        [prediction(["a"], findings=extra), prediction(["a"], findings=extra, role="shadow")]
+    )
+    assert found.requests == 1
+
+
+def test_stored_findings_and_new_ones_add_up():
+    first = schema_findings([rejected([finding("missing", "wind")], at=AT)])
+    second = schema_findings(
+        [rejected([finding("missing", "wind")], at=AT + 9), rejected([finding("missing", "a")])]
+    )
+    merged = {found.column: found for found in merge_findings([*first, *second])}
+    assert merged["wind"].requests == 2
+    assert merged["wind"].first_seen == first[0].first_seen
+    assert merged["wind"].last_seen.timestamp() == AT + 9
+    assert merged["a"].requests == 1

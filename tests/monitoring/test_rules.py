@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from taxiway.monitoring.drift import drift
+from taxiway.monitoring.log import schema_findings
+from taxiway.monitoring.performance import performance
+from taxiway.monitoring.profiles import profile
+from taxiway.monitoring.rules import (
+    Baseline,
+    Context,
+    ShadowHealth,
+    WindowDrift,
+    WindowPerformance,
+    evaluate,
+    fingerprint,
+    performance_drop_p_value,
+)
+
+from tests.monitoring.records import finding, prediction, rejected
+from tests.monitoring.weather import of_month, of_year, seattle
+
+MODEL = "rain:abc"
+NOW = datetime(2026, 1, 1, 1, tzinfo=UTC)
+
+
+def month(year: int, number: int) -> tuple[str, datetime, datetime]:
+    start = datetime(year, number, 1, tzinfo=UTC)
+    return f"{start:%b %Y}", start, (start + timedelta(days=32)).replace(day=1)
+
+
+def measured(
+    number: int, hits: int, n: int, *, model: str = MODEL, complete: bool = True
+) -> WindowPerformance:
+    joined = pd.DataFrame({"out.label": ["rain"] * n, "outcome": ["rain"] * hits + ["dry"] * (n - hits)})
+    return WindowPerformance(*month(2013, number), model, performance(joined, "classification"), complete)
+
+
+def errors(number: int, size: float, n: int = 60) -> WindowPerformance:
+    rng = np.random.default_rng(number)
+    joined = pd.DataFrame({"out.label": rng.normal(scale=size, size=n), "outcome": 0.0})
+    return WindowPerformance(*month(2013, number), MODEL, performance(joined, "regression"))
+
+
+@pytest.fixture(scope="module")
+def windows() -> dict[int, WindowDrift]:
+    weather = seattle()
+    reference = profile(of_year(weather, 2012))
+    return {
+        number: WindowDrift(
+            *month(2013, number), MODEL, drift(reference, profile(of_month(weather, 2013, number)))
+        )
+        for number in (1, 4, 7)
+    }
+
+
+def test_nothing_known_fires_nothing():
+    assert evaluate(Context("rain")) == []
+
+
+def test_an_extra_column_is_named_with_its_example():
+    extra = [finding("extra", "account_type", example="gold", found="string")]
+    (firing,) = evaluate(Context("rain", schema=schema_findings([prediction(["a"], findings=extra)])))
+    assert firing.title == "New column `account_type` in requests to rain (1 request, example 'gold')"
+    assert (firing.rule, firing.column, firing.severity) == ("schema_added", "account_type", "warning")
+
+
+def test_removed_and_retyped_columns_are_critical_and_say_what_was_expected():
+    records = [
+        rejected([finding("missing", "wind")]),
+        rejected([finding("retyped", "temp_max", example="warm", expected="number", found="text")]),
+    ]
+    titles = {firing.rule: firing for firing in evaluate(Context("rain", schema=schema_findings(records)))}
+    assert (
+        titles["schema_removed"].title == "Column `wind` is missing in requests to rain (1 request rejected)"
+    )
+    assert titles["schema_retyped"].title == (
+        "Column `temp_max` changed type in requests to rain: expected number, found text "
+        "(1 request rejected, example 'warm')"
+    )
+    assert {firing.severity for firing in titles.values()} == {"critical"}
+
+
+def test_new_categories_and_missing_values_are_told_by_column():
+    records = [
+        prediction(["a"], findings=[finding("new_category", "weather", example="hail")]),
+        rejected([finding("null", "wind")]),
+        prediction(["b"], findings=[finding("out_of_range", "wind", example=99)]),
+    ]
+    firings = evaluate(Context("rain", schema=schema_findings(records)))
+    assert [(firing.rule, firing.column) for firing in firings] == [
+        ("null_share", "wind"),
+        ("new_category", "weather"),
+    ]
+
+
+def test_a_schema_alert_ends_a_day_after_the_last_such_request():
+    schema = schema_findings([prediction(["a"], findings=[finding("extra", "account_type")])])
+    assert evaluate(Context("rain", schema=schema, now=NOW))
+    assert not evaluate(Context("rain", schema=schema, now=NOW + timedelta(days=1)))
+
+
+def test_drift_says_which_column_which_window_and_how_strong(windows):
+    firings = {firing.column: firing for firing in evaluate(Context("rain", MODEL, drift=[windows[1]]))}
+    assert set(firings) == {"temp_max", "temp_min"}
+    assert firings["temp_max"].title == "`temp_max` drifted in Jan 2013: PSI 1.4, KS p < 0.001"
+    assert firings["temp_max"].detail.startswith("Median 15 → 6.1; 31 values against 366")
+    assert (firings["temp_max"].window, firings["temp_max"].threshold) == ("Jan 2013", 0.2)
+
+
+def test_only_the_latest_window_that_can_be_judged_counts(windows):
+    empty = drift(profile(of_year(seattle(), 2012)), profile(of_month(seattle(), 2013, 8).head(2)))
+    later = WindowDrift(*month(2013, 8), MODEL, empty)
+    partial = replace(windows[7], complete=False)
+    assert {firing.window for firing in evaluate(Context("rain", MODEL, drift=[windows[4], windows[1]]))} == {
+        "Apr 2013"
+    }
+    assert {firing.window for firing in evaluate(Context("rain", MODEL, drift=[windows[1], partial]))} == {
+        "Jan 2013"
+    }
+    assert {firing.window for firing in evaluate(Context("rain", MODEL, drift=[windows[1], later]))} == {
+        "Jan 2013"
+    }
+
+
+def test_windows_of_another_model_are_not_judged(windows):
+    assert evaluate(Context("rain", "rain:def", drift=[windows[1]])) == []
+
+
+def test_the_drift_of_an_output_is_a_rule_of_its_own(windows):
+    firings = evaluate(Context("rain", MODEL, drift=[windows[1]], outputs=frozenset({"temp_max"})))
+    assert {firing.column: firing.rule for firing in firings} == {
+        "temp_max": "prediction_drift",
+        "temp_min": "data_drift",
+    }
+
+
+def test_a_risen_share_of_missing_values_is_told():
+    reference = of_year(seattle(), 2012)
+    window = reference.head(40).assign(wind=lambda frame: frame["wind"].where(frame["wind"] > 3))
+    columns = drift(profile(reference), profile(window), columns=["wind"])
+    (firing,) = [
+        one
+        for one in evaluate(Context("rain", drift=[WindowDrift(*month(2013, 1), MODEL, columns)]))
+        if one.rule == "null_share"
+    ]
+    assert "Missing values of `wind` went from 0% to" in firing.title
+
+
+def test_a_significant_drop_below_the_reference_fires():
+    (firing,) = evaluate(
+        Context("rain", MODEL, performance=[measured(3, 60, 100)], baseline=Baseline(0.85, 366))
+    )
+    assert firing.title == "Accuracy of rain fell to 60% in Mar 2013, from 85% on the reference"
+    assert (firing.rule, firing.severity, firing.value, firing.threshold) == (
+        "performance_drop",
+        "critical",
+        0.6,
+        0.85,
+    )
+
+
+@pytest.mark.parametrize(("hits", "n"), [(80, 100), (12, 19), (99, 100)])
+def test_a_small_drop_or_few_labels_or_a_rise_do_not_fire(hits, n):
+    assert not evaluate(Context("rain", performance=[measured(3, hits, n)], baseline=Baseline(0.85, 366)))
+
+
+def test_without_a_baseline_the_first_labelled_window_is_it():
+    first, second = measured(1, 90, 100), measured(2, 60, 100)
+    assert not evaluate(Context("rain", MODEL, performance=[first]))
+    (firing,) = evaluate(Context("rain", MODEL, performance=[second, first]))
+    assert firing.title.endswith("in Feb 2013, from 90% in Jan 2013")
+
+
+def test_a_regressions_error_that_rose_fires():
+    windows = [errors(1, 1.0), errors(2, 2.0)]
+    (firing,) = evaluate(Context("price", performance=windows))
+    assert "Mean error of price rose to" in firing.title
+    assert not evaluate(Context("price", performance=[errors(1, 1.0), errors(3, 1.0)]))
+
+
+def test_the_drops_p_value_is_scipys():
+    window = measured(3, 60, 100)
+    exact = stats.binomtest(60, 100, 0.7, alternative="less").pvalue
+    assert performance_drop_p_value(window, Baseline(0.7)) == pytest.approx(exact)
+    table = [[60, 40], [70, 30]]
+    fisher = stats.fisher_exact(table, alternative="less").pvalue
+    assert performance_drop_p_value(window, Baseline(0.7, 100)) == pytest.approx(fisher)
+
+
+def test_a_failing_shadow_is_told_and_a_stumbling_one_is_not():
+    (firing,) = evaluate(Context("rain", shadow=ShadowHealth("rain:def", 100, 12)))
+    assert firing.title == "Shadow rain:def failed 12 of 100 requests to rain"
+    assert not evaluate(Context("rain", shadow=ShadowHealth("rain:def", 100, 2)))
+    assert not evaluate(Context("rain", shadow=ShadowHealth("rain:def", 10_000, 12)))
+
+
+def test_a_fingerprint_is_the_endpoints_the_rules_and_the_columns_whatever_the_window(windows):
+    first = {one.column: one.fingerprint for one in evaluate(Context("rain", drift=[windows[1]]))}
+    later = {one.column: one.fingerprint for one in evaluate(Context("rain", drift=[windows[7]]))}
+    assert first["temp_max"] == later["temp_max"] == fingerprint("rain", "data_drift", "temp_max")
+    assert (
+        len(
+            {
+                fingerprint("rain", "data_drift"),
+                fingerprint("rain", "data_drift", "x"),
+                fingerprint("a", "data_drift"),
+            }
+        )
+        == 3
+    )
+
+
+def test_the_most_severe_come_first(windows):
+    schema = schema_findings([rejected([finding("missing", "wind")])])
+    firings = evaluate(Context("rain", MODEL, schema=schema, drift=[windows[1]]))
+    assert [firing.severity for firing in firings] == ["critical", "warning", "warning"]
