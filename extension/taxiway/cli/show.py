@@ -88,10 +88,11 @@ def local_time(value: str | None) -> str:
 
 
 def interval(value: Mapping[str, Any] | None) -> str:
-    """Write a share with its 95 % interval and the number it rests on."""
+    """Write a metric with its 95 % interval and the number it rests on; an accuracy as a percentage."""
     if not value:
         return ""
-    return f"{value['value']:.1%} ({value['low']:.1%}–{value['high']:.1%}, n={value['n']})"
+    form = ".1%" if value.get("metric", "accuracy") == "accuracy" else ".3g"
+    return f"{value['value']:{form}} ({value['low']:{form}}–{value['high']:{form}}, n={value['n']})"
 
 
 def size(count: int) -> str:

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -86,11 +87,19 @@ class Agent:
                 continue
             reconciler.run(row, monotonic)
         running = [row for row in self._rows if row.desired == "running"]
-        self.monitor.supervise(running, monotonic)
-        self.runs.supervise(monotonic)
+        self._guarded("the monitor", lambda: self.monitor.supervise(running, monotonic))
+        self._guarded("retraining", lambda: self.runs.supervise(monotonic))
         if monotonic - self._renewed >= RENEW_SECONDS:
             self._renew_lease(running)
             self._renewed = monotonic
+
+    def _guarded(self, what: str, work: Callable[[], None]) -> None:
+        """One part's failure must not end the others."""
+        try:
+            work()
+        except Exception:
+            log.exception("%s failed", what)
+            time.sleep(1)
 
     def _take_lease(self) -> None:
         with self.ledger.transaction() as session:

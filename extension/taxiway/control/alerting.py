@@ -117,9 +117,10 @@ def finding(row: SchemaRow) -> SchemaFinding:
 
 
 def _column(entry: dict[str, Any]) -> ColumnDrift:
-    return ColumnDrift(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()}
-    )
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()
+    }
+    return ColumnDrift(**values)
 
 
 def _performance(entry: dict[str, Any]) -> Performance:

@@ -46,7 +46,7 @@ def deploy(
     workers
         Serving processes.
     policies
-        What to do with a finding in a request, by kind: ``{"extra": "reject"}``; ``reject``, ``warn`` or ``ignore``.
+        ``reject``, ``warn`` or ``ignore`` for each kind of finding in a request: ``{"extra": "reject"}``.
     override
         Names of blocking preflight checks that may have failed; recorded.
     wait

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from taxiway.control.ledger import now, record
-from taxiway.control.tables import AlertRow, EndpointRow, ReportRow, TriggerRow
+from taxiway.control.tables import AlertRow, EndpointRow, ReportRow, TriggerRow, WindowRow
 from taxiway.errors import ConflictError, InputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def deploy(
         row.previous = before
     row.backend, row.live, row.window, row.workers, row.policies = backend, model, window, workers, policies
     row.desired = "running"
+    row.learned = labelled(session, endpoint, model)
     if row.shadow == model:
         row.shadow = row.shadow_since = None
     _changed(row)
@@ -145,7 +146,7 @@ def promote(session: Session, endpoint: str, *, force: bool, by: str) -> Endpoin
     if row.shadow is None:
         raise ConflictError(
             f"Endpoint {endpoint!r} has no shadow to promote.",
-            hint=f"Start one with `taxiway shadow start {endpoint} NAME:VERSION`, or deploy a Model directly.",
+            hint=f"Start one: `taxiway shadow start {endpoint} NAME:VERSION`, or deploy a Model directly.",
         )
     report = session.get(ReportRow, (endpoint, row.shadow))
     verdict = report.report["verdict"] if report and report.live == row.live else "keep watching"
@@ -153,7 +154,7 @@ def promote(session: Session, endpoint: str, *, force: bool, by: str) -> Endpoin
         reasons = " ".join(report.report["reasons"]) if report else "It has not been compared yet."
         raise ConflictError(
             f"The verdict on {row.shadow} is {verdict!r}: {reasons}",
-            hint="Wait for more outcomes, or promote it all the same with force (`--force`), which is recorded.",
+            hint="Wait for more outcomes, or promote it with force (`--force`), which is recorded.",
         )
     forced = f", forced against the verdict {verdict!r}" if verdict != "promote" else ""
     record(
@@ -167,6 +168,7 @@ def promote(session: Session, endpoint: str, *, force: bool, by: str) -> Endpoin
         verdict=verdict,
     )
     row.previous, row.live = row.live, row.shadow
+    row.learned = labelled(session, endpoint, row.live)
     row.shadow = row.shadow_since = None
     _changed(row)
     return row
@@ -190,6 +192,7 @@ def rollback(session: Session, endpoint: str, *, by: str) -> EndpointRow:
         previous=row.live,
     )
     row.live, row.previous = row.previous, row.live
+    row.learned = labelled(session, endpoint, row.live)
     if row.shadow == row.live:
         row.shadow = row.shadow_since = None
     _changed(row)
@@ -224,6 +227,16 @@ def acknowledge(session: Session, alert_id: int, *, by: str) -> AlertRow:
             alert=alert.id,
         )
     return alert
+
+
+def labelled(session: Session, endpoint: str, model: str) -> int:
+    """Count the live predictions of ``model`` whose outcome is known."""
+    rows = session.scalars(
+        select(WindowRow).where(
+            WindowRow.endpoint == endpoint, WindowRow.model == model, WindowRow.role == "live"
+        )
+    )
+    return sum(row.performance["n_labelled"] for row in rows if row.performance)
 
 
 def _changed(row: EndpointRow) -> None:

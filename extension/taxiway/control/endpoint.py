@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taxiway.control import desired
+from taxiway.control import agent_process, desired
 from taxiway.control.client import EndpointClient
 from taxiway.control.ledger import actor, ledger, now, record
 from taxiway.control.retraining import DRIFT_RULES
@@ -37,7 +37,7 @@ class Endpoint:
     def __repr__(self) -> str:
         return f"Endpoint({self.name!r})"
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         from taxiway.control import views
         from taxiway.lab.display import endpoint_bundle
 
@@ -71,7 +71,7 @@ class Endpoint:
 
     @property
     def status(self) -> str:
-        """READY, PENDING, DEGRADED …"""
+        """The back end's word for it: READY, PENDING, DEGRADED and so on."""
         _, seen = self._state()
         return seen.status if seen else "PENDING"
 
@@ -93,7 +93,15 @@ class Endpoint:
             It did not get there in time; the message gives the back end's reason.
         """
         deadline = time.monotonic() + timeout
+        next_check = time.monotonic() + 2
         while True:
+            if time.monotonic() > next_check:
+                if not agent_process.status().running:
+                    raise NotReadyError(
+                        f"The agent stopped before {self.name!r} was ready.",
+                        hint="Read the end of agent.log in TAXIWAY_HOME, then `taxiway agent start`.",
+                    )
+                next_check = time.monotonic() + 2
             row, seen = self._state()
             if seen and seen.generation == row.generation:
                 arrived = seen.live == row.live and seen.shadow == row.shadow
@@ -129,7 +137,7 @@ class Endpoint:
         int
             How many were accepted.
         """
-        return self.client.outcomes(dict(outcomes.items()))
+        return self.client.outcomes({str(name): value for name, value in outcomes.items()})
 
     @property
     def client(self) -> EndpointClient:
@@ -200,7 +208,8 @@ class Endpoint:
         notebook
             Gets ``parameters`` and the parameter ``endpoint``; it calls ``taxiway.package``.
         min_outcomes
-            Outcomes that the live Model must have before, so that there is something new to learn from.
+            Outcomes that the live Model must have got since it went live, or since the last run, so that
+            there is something new to learn from.
         rules
             The rules whose alerts count.
         timeout

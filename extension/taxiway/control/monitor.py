@@ -65,11 +65,14 @@ class Monitor:
         """Read what is new and judge it; tell whether there was anything."""
         with self.ledger.reading() as session:
             rows = list(session.scalars(select(EndpointRow)))
-            spools = dict(session.execute(select(ObservationRow.endpoint, ObservationRow.spool)).tuples())
+            spools = dict(
+                session.execute(select(ObservationRow.endpoint, ObservationRow.spool)).tuples().all()
+            )
         busy = False
         for row in rows:
             try:
-                read = self._ingest(row, Path(spools[row.name])) if spools.get(row.name) else False
+                spool = spools.get(row.name)
+                read = self._ingest(row, Path(spool)) if spool else False
                 judged = self._judge(row)
                 if read or judged:
                     busy = True
@@ -87,7 +90,9 @@ class Monitor:
             known = dict(
                 session.execute(
                     select(SegmentRow.path, SegmentRow.offset).where(SegmentRow.endpoint == row.name)
-                ).tuples()
+                )
+                .tuples()
+                .all()
             )
         for path in sorted(spool.glob("*.spool"), key=_age):
             with contextlib.suppress(FileNotFoundError):
@@ -117,7 +122,8 @@ class Monitor:
     def _add_predictions(self, session: Session, row: EndpointRow, predictions: pd.DataFrame) -> None:
         unit: Any = row.window
         starts = window_start(predictions["time"], unit)
-        for (start, model, role), frame in predictions.groupby([starts, "model", "role"], sort=True):
+        groups: Any = predictions.groupby([starts, "model", "role"], sort=True)
+        for (start, model, role), frame in groups:
             begins: datetime = start.to_pydatetime()
             session.add(
                 parts.write(row.name, "prediction", frame, window_start=begins, model=model, role=role)

@@ -79,8 +79,10 @@ class MonitorSupervisor:
         """Tell whether any spool holds bytes that were not there at the last look."""
         grown = False
         with self.ledger.reading() as session:
-            spools = dict(session.execute(select(ObservationRow.endpoint, ObservationRow.spool)).tuples())
-            read = dict(session.execute(select(SegmentRow.path, SegmentRow.offset)).tuples())
+            spools = dict(
+                session.execute(select(ObservationRow.endpoint, ObservationRow.spool)).tuples().all()
+            )
+            read = dict(session.execute(select(SegmentRow.path, SegmentRow.offset)).tuples().all())
         for row in rows:
             spool = spools.get(row.name)
             if not spool:
@@ -124,7 +126,7 @@ class MonitorSupervisor:
                         fingerprint=f"monitor_stopped/{row.name}",
                         severity="critical",
                         title=f"The monitor of {row.name} keeps stopping",
-                        detail=f"Its log is {settings().home / 'monitor.log'}; predictions go on and are kept.",
+                        detail="Its log is monitor.log in TAXIWAY_HOME; predictions go on and are kept.",
                         first_seen=now(),
                         last_seen=now(),
                     )
@@ -137,6 +139,7 @@ def main() -> None:
         level=logging.INFO,
         format='{"time":"%(asctime)s","logger":"%(name)s","level":"%(levelname)s","message":"%(message)s"}',
     )
+    logging.getLogger("whylogs").setLevel(logging.WARNING)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from taxiway.control.monitor import Monitor
 

@@ -96,7 +96,8 @@ def read(rows: Iterable[PartRow], columns: Sequence[str] | None = None) -> pd.Da
         tables.append(file.read(columns=wanted))
     if not tables:
         return pd.DataFrame(columns=list(columns or ()))
-    return pa.concat_tables(tables, promote_options="permissive").to_pandas()
+    frame: pd.DataFrame = pa.concat_tables(tables, promote_options="permissive").to_pandas()
+    return frame
 
 
 def outcomes(session: Session, endpoint: str) -> pd.DataFrame:

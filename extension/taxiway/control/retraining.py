@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from taxiway.control import desired
 from taxiway.control.ledger import Ledger, now, record
-from taxiway.control.tables import AlertRow, EndpointRow, RunRow, TriggerRow, WindowRow
+from taxiway.control.tables import AlertRow, EndpointRow, RunRow, TriggerRow
 from taxiway.errors import ConflictError, InputError, NotFoundError
 from taxiway.settings import settings
 
@@ -237,20 +237,22 @@ class RunSupervisor:
                 .where(AlertRow.rule.in_(trigger.rules))
                 .order_by(AlertRow.last_seen.desc(), AlertRow.id)
             ).all()
-            if not alerts or labelled(session, name, endpoint.live) < trigger.min_outcomes:
+            known = desired.labelled(session, name, endpoint.live)
+            if not alerts or known - endpoint.learned < trigger.min_outcomes:
                 return
-            titles = [alert.title for alert in alerts[:3]]
+            more = f", and {len(alerts) - 1} more" if len(alerts) > 1 else ""
             key = f"{endpoint.live}@{alerts[0].window or alerts[0].first_seen.isoformat()}"
             if session.scalars(
                 select(RunRow).where(RunRow.endpoint == name, RunRow.logical_key == key)
             ).first():
                 return
+            endpoint.learned = known
             request(
                 session,
                 notebook=Path(trigger.notebook),
                 parameters={**trigger.parameters, "endpoint": name},
                 endpoint=name,
-                trigger="; ".join(titles),
+                trigger=alerts[0].title + more,
                 logical_key=key,
                 timeout=trigger.timeout,
                 by="agent",
@@ -286,16 +288,6 @@ class RunSupervisor:
             except psutil.NoSuchProcess:
                 continue
         psutil.wait_procs(family, timeout=5)
-
-
-def labelled(session: Session, endpoint: str, model: str) -> int:
-    """How many live predictions of ``model`` have an outcome."""
-    rows = session.scalars(
-        select(WindowRow).where(
-            WindowRow.endpoint == endpoint, WindowRow.model == model, WindowRow.role == "live"
-        )
-    )
-    return sum(row.performance["n_labelled"] for row in rows if row.performance)
 
 
 def _packaged(run_id: str) -> str | None:

@@ -25,7 +25,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, _: Dialect) -> datetime | None:
         """Store in UTC; a time without a zone is a mistake of the caller's."""
         if value is None:
             return None
@@ -33,7 +33,7 @@ class UtcDateTime(TypeDecorator[datetime]):
             raise ValueError("a time in the ledger needs a zone")
         return value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, _: Dialect) -> datetime | None:
         """Give the zone back."""
         if value is None:
             return None
@@ -51,7 +51,11 @@ class Table(DeclarativeBase):
 
 
 class EndpointRow(Table):
-    """The desired state of one endpoint. ``generation`` grows with every change of it."""
+    """The desired state of one endpoint.
+
+    ``generation`` grows with every change of it; ``learned`` is how many outcomes of the live Model a
+    retraining run has already seen, or were there when it went live.
+    """
 
     __tablename__ = "endpoints"
 
@@ -67,6 +71,7 @@ class EndpointRow(Table):
     port: Mapped[int] = mapped_column(default=0)
     policies: Mapped[dict[str, Any]] = mapped_column(default=dict)
     generation: Mapped[int] = mapped_column(default=1)
+    learned: Mapped[int] = mapped_column(default=0)
     created: Mapped[datetime]
     updated: Mapped[datetime]
 
@@ -176,7 +181,7 @@ class SchemaRow(Table):
     rejected: Mapped[bool]
     expected: Mapped[str] = mapped_column(Text, default="")
     found: Mapped[str] = mapped_column(Text, default="")
-    example: Mapped[Any] = mapped_column(JSON)
+    example: Mapped[Any | None] = mapped_column(JSON)
     first_seen: Mapped[datetime]
     last_seen: Mapped[datetime]
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from importlib.metadata import version as distribution_version
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import case, select
 from sqlalchemy.orm import Session
 
 from taxiway.control import agent_process, desired, retraining
@@ -25,6 +25,11 @@ from taxiway.packaging import registry
 from taxiway.settings import settings
 
 MANY = 200
+URGENCY = (
+    AlertRow.state == "resolved",
+    case({"critical": 0, "warning": 1}, value=AlertRow.severity, else_=2),
+    AlertRow.last_seen.desc(),
+)
 Json = dict[str, Any]
 
 
@@ -42,9 +47,7 @@ def overview() -> Json:
         rows = session.scalars(
             select(EndpointRow).where(EndpointRow.desired != "absent").order_by(EndpointRow.name)
         ).all()
-        alerts = session.scalars(
-            select(AlertRow).order_by(AlertRow.state == "resolved", AlertRow.last_seen.desc()).limit(MANY)
-        ).all()
+        alerts = session.scalars(select(AlertRow).order_by(*URGENCY).limit(MANY)).all()
         runs = session.scalars(select(RunRow).order_by(RunRow.created.desc()).limit(MANY)).all()
         return {
             "version": distribution_version("taxiway"),
@@ -119,8 +122,8 @@ def endpoint_detail(name: str) -> Json:
 
 
 def alerts(endpoint: str | None = None, *, include_resolved: bool = True) -> list[Json]:
-    """Alerts, open ones first, then newest first."""
-    query = select(AlertRow).order_by(AlertRow.state == "resolved", AlertRow.last_seen.desc())
+    """Alerts: open ones first, critical ones before others, then newest first."""
+    query = select(AlertRow).order_by(*URGENCY)
     if endpoint is not None:
         query = query.where(AlertRow.endpoint == endpoint)
     if not include_resolved:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 NAME = "rain"
 CYCLE_SECONDS = 1.0
 PATIENCE_SECONDS = 120.0
-MIN_OUTCOMES = 50
+UNTOLD = ("alert opened", "alert resolved", "observed")
+NEW_SHARE = 0.8  # of the replayed days must be new before a retraining is worth it
 
 
 def run(*, keep: bool, days: int) -> None:
@@ -146,7 +147,7 @@ class Job:
         days = self.years[2013]
         traffic.replay(self.endpoint, days)
         waited = self.wait_for_outcomes(self.model.tag, len(days))
-        return f"{len(days)} days of 2013 asked over HTTP and their outcomes told, monitored {waited:.1f} s later"
+        return f"{len(days)} days of 2013 asked over HTTP, outcomes told, monitored {waited:.1f} s later"
 
     def break_the_schema(self) -> str:
         """Send an extra column, a missing one and one of another type; each must be alerted by name."""
@@ -203,7 +204,7 @@ class Job:
 
     def retrain(self) -> str:
         """Let drift trigger the retraining notebook; its Model must come into shadow."""
-        self.endpoint.retrain_on_drift(notebook(), min_outcomes=MIN_OUTCOMES)
+        self.endpoint.retrain_on_drift(notebook(), min_outcomes=round(NEW_SHARE * len(self.years[2013])))
         ended = self.wait_for(
             lambda: next((row for row in self.runs() if row["state"] in ("succeeded", "failed")), None),
             "the end of the retraining run",
@@ -212,7 +213,8 @@ class Job:
         self.challenger = str(ended["model"])
         self.wait_for(lambda: self.endpoint.shadow == self.challenger, "the new Model in shadow")
         self.endpoint.wait()
-        return f"{Path(ended['notebook']).name} ran because of «{ended['trigger'].split(';')[0]}»; {self.challenger} is in shadow"
+        name = Path(ended["notebook"]).name
+        return f"{name} ran because of «{ended['trigger']}»; {self.challenger} is in shadow"
 
     def shadow(self) -> str:
         """Send 2014; live and shadow are compared on the same days' outcomes."""
@@ -231,7 +233,8 @@ class Job:
         self.summary.append(f"accuracy       before {share(live)}, after {share(shadow)} (2014, same days)")
         self.summary.append(f"shadow verdict {report.verdict}: {' '.join(report.reasons)}")
         self.verdict = report.verdict
-        return f"verdict {report.verdict}: live {share(live)}, shadow {share(shadow)} on {report.n_pairs} days of 2014"
+        compared = f"{report.n_pairs} days of 2014"
+        return f"verdict {report.verdict}: live {share(live)}, shadow {share(shadow)} on {compared}"
 
     def promote(self) -> str:
         """Promote while clients ask, without a failed request."""
@@ -261,8 +264,10 @@ class Job:
 
     def tell_the_timeline(self) -> str:
         """Print what was live when, and why."""
-        events = self.endpoint.timeline()
-        kinds = set(events["event"])
+        from taxiway.control import views
+
+        events = views.timeline(NAME)
+        kinds = {event["event"] for event in events}
         for kind in (
             "deployed",
             "alert opened",
@@ -272,12 +277,10 @@ class Job:
             "rolled back",
         ):
             require(kind in kinds, f"the timeline does not tell of {kind!r}")
-        shown = events[~events["event"].isin(["alert opened", "alert resolved", "observed"])]
-        lines = [f"  {row.time[11:19]}  {row.text}" for row in shown.itertuples()]
-        return (
-            f"`taxiway timeline {NAME}`, without its {len(events) - len(shown)} alerts and observations\n"
-            + "\n".join(lines)
-        )
+        shown = [event for event in events if event["event"] not in UNTOLD]
+        lines = [f"  {event['time'][11:19]}  {event['text']}" for event in shown]
+        rest = f"{len(events) - len(shown)} alerts and observations"
+        return "\n".join([f"`taxiway timeline {NAME}`, without its {rest}:", *lines])
 
     def summarise(self) -> None:
         """Print the last lines."""

@@ -34,7 +34,8 @@ def days() -> pd.DataFrame:
     weather["weather_yesterday"] = weather["weather"].shift(1)
     weather[TARGET] = np.where(weather["precipitation"] > 0, "rain", "dry")
     weather["date"] = weather["date"].dt.tz_localize("UTC")
-    return weather.iloc[1:][["date", *FEATURES, TARGET]].reset_index(drop=True)
+    whole: pd.DataFrame = weather.iloc[1:][["date", *FEATURES, TARGET]].reset_index(drop=True)
+    return whole
 
 
 def pipeline() -> Any:

@@ -1,0 +1,184 @@
+"""Endpoints: deploy, look, ask, tell the outcomes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from taxiway.cli import show
+from taxiway.cli.app import EndpointName, Json, Tag, app, endpoints_app
+from taxiway.errors import InputError
+
+
+@app.command()
+def deploy(
+    model: Tag,
+    to: Annotated[str, typer.Option(help="The back end.")] = "local",
+    endpoint: Annotated[str | None, typer.Option(help="The endpoint; the Model's name if not given.")] = None,
+    window: Annotated[str | None, typer.Option(help="hour, day, week or month.")] = None,
+    workers: Annotated[int, typer.Option(help="Serving processes.")] = 1,
+    override: Annotated[
+        list[str] | None, typer.Option(help="A blocking check that may have failed; repeatable.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for it.")] = 60.0,
+) -> None:
+    """Make a Model live on an endpoint."""
+    from taxiway.control import api
+
+    deployed = api.deploy(
+        model,
+        to=to,
+        endpoint=endpoint,
+        window=window,  # type: ignore[arg-type]
+        workers=workers,
+        override=override or (),
+        timeout=timeout,
+        channel="cli",
+    )
+    print(f"{deployed.live} is live on {deployed.name}: {deployed.url}")
+
+
+@endpoints_app.command("list")
+def endpoints_list(json_: Json = False) -> None:
+    """List endpoints."""
+    from taxiway.control import views
+
+    rows = views.endpoints()
+    if json_:
+        return show.as_json(rows)
+    show.table(
+        rows,
+        {
+            "ENDPOINT": "name",
+            "BACK END": "backend",
+            "STATUS": "status",
+            "LIVE": "live",
+            "SHADOW": "shadow",
+            "URL": "url",
+            "ACCURACY": lambda row: show.interval(row["accuracy"]),
+            "OPEN ALERTS": "open_alerts",
+        },
+        empty="No endpoints yet. `taxiway deploy MODEL --endpoint NAME` makes one.",
+    )
+    return None
+
+
+@endpoints_app.command("show")
+def endpoints_show(endpoint: EndpointName, json_: Json = False) -> None:
+    """Show one endpoint: state, windows, alerts."""
+    from taxiway.control import views
+
+    detail = views.endpoint_detail(endpoint)
+    if json_:
+        return show.as_json(detail)
+    reason = f" ({detail['reason']})" if detail["reason"] else ""
+    show.console().print(f"{detail['name']} on {detail['backend']}: {detail['status']}{reason}", markup=False)
+    show.console().print(
+        f"live {detail['live']}, shadow {detail['shadow'] or 'none'}, {detail['url']}", markup=False
+    )
+    show.console().print(
+        f"{detail['requests']} predictions, {detail['outcomes']} outcomes, "
+        f"accuracy {show.interval(detail['accuracy']) or 'unknown'}",
+        markup=False,
+    )
+    show.table(
+        [window for window in detail["windows"] if window["role"] == "live"],
+        {
+            "WINDOW": lambda row: row["start"][:16].replace("T", " "),
+            "MODEL": "model",
+            "ROWS": "rows",
+            "DRIFTED": lambda row: ", ".join(entry["column"] for entry in row["drift"] if entry["drifted"]),
+            "METRIC": lambda row: show.interval(row["performance"]),
+        },
+        empty="No predictions have been monitored yet.",
+    )
+    return None
+
+
+@endpoints_app.command("delete")
+def endpoints_delete(
+    endpoint: EndpointName, yes: Annotated[bool, typer.Option("--yes", "-y")] = False
+) -> None:
+    """Stop serving; the prediction log, the Models and the history stay."""
+    from taxiway.control.api import endpoint as find
+
+    found = find(endpoint)
+    if not yes:
+        typer.confirm(f"Stop serving {endpoint}?", abort=True)
+    found.delete()
+    print(f"{endpoint} is gone; `taxiway timeline {endpoint}` still tells its history.")
+
+
+@app.command()
+def predict(
+    endpoint: EndpointName,
+    data: Annotated[
+        Path, typer.Option(help="CSV, JSON (records) or Parquet; '-' reads CSV from standard input.")
+    ],
+    id_column: Annotated[str | None, typer.Option(help="The column that holds prediction ids.")] = None,
+    time_column: Annotated[
+        str | None, typer.Option(help="The column that holds the data's own time.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Send rows to an endpoint and print its predictions."""
+    from taxiway.control.api import endpoint as find
+
+    rows = _read(data)
+    ids = _take(rows, id_column)
+    times = _take(rows, time_column)
+    answer = find(endpoint).predict(
+        rows.drop(columns=[column for column in (id_column, time_column) if column]), ids=ids, times=times
+    )
+    if json_:
+        return show.as_json(answer.to_dict(orient="records"))
+    print(answer.to_csv(index=False), end="")
+    return None
+
+
+@app.command()
+def outcomes(
+    endpoint: EndpointName,
+    file: Annotated[Path, typer.Argument(help="CSV, JSON (records) or Parquet with columns id and outcome.")],
+    json_: Json = False,
+) -> None:
+    """Send the truth for prediction ids."""
+    from taxiway.control.api import endpoint as find
+
+    rows = _read(file)
+    for column in ("id", "outcome"):
+        if column not in rows.columns:
+            raise InputError(f"{file} has no column {column!r}.", hint="It needs the columns id and outcome.")
+    accepted = find(endpoint).outcomes(rows.set_index("id")["outcome"])
+    show.as_json({"accepted": accepted}) if json_ else print(f"{accepted} outcomes were accepted.")
+
+
+def _read(path: Path) -> Any:
+    import sys
+
+    import pandas as pd
+
+    if str(path) == "-":
+        return pd.read_csv(sys.stdin)
+    if not path.is_file():
+        raise InputError(f"There is no file at {path}.", hint="Give the path of a CSV, JSON or Parquet file.")
+    readers: dict[str, Any] = {".csv": pd.read_csv, ".json": pd.read_json, ".parquet": pd.read_parquet}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(f"{path.name} is not a table that can be read.", hint="Use .csv, .json or .parquet.")
+    try:
+        return reader(path)
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path} cannot be read: {error}.", hint="Check the file's form.") from error
+
+
+def _take(rows: Any, column: str | None) -> list[Any] | None:
+    if column is None:
+        return None
+    if column not in rows.columns:
+        raise InputError(
+            f"The data have no column {column!r}.", hint=f"They have: {', '.join(rows.columns)}."
+        )
+    return list(rows[column])
