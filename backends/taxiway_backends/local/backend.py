@@ -47,7 +47,7 @@ class LocalBackend:
     """
 
     name = "local"
-    capabilities = frozenset((Capability.SHADOW, Capability.LOG_FOLLOW))
+    capabilities = frozenset((Capability.SHADOW, Capability.LOG_FOLLOW, Capability.SUSPEND))
 
     def __init__(self, home: Path | None = None, *, drain_seconds: float = 30.0) -> None:
         self._home = home

@@ -207,48 +207,51 @@ def _bind(host: str, port: int) -> socket.socket:
 def run(directory: RunDir) -> int:
     """Be the master of an endpoint until it is stopped."""
     deadline = time.monotonic() + LOCK_SECONDS
-    while (lock := directory.try_lock()) is None:
+    while directory.try_lock() is None:
         if time.monotonic() > deadline:
             return 0
         time.sleep(0.05)
     wake = Wake()
-    spec = directory.read_spec()
-    if spec is None or spec.wanted != "running":
-        return 0
+    master: Master | None = None
+    while not wake.terminated:
+        spec = directory.read_spec()
+        if spec is None or spec.wanted != "running":
+            break
+        master = master or _begin(directory, spec)
+        if master is not None:
+            master.spec = spec
+            _step(master)
+        wake.sleep([] if master is None else master.lines)
+    if master is not None:
+        master.stop()
+    _log.info("stopped")
+    with contextlib.suppress(OSError):
+        (directory.path / "status.json").unlink(missing_ok=True)
+    # The lock is held until the process has ended, so that who waits for it finds nothing left.
+    return 0
+
+
+def _begin(directory: RunDir, spec: Spec) -> Master | None:
+    """Take up the endpoint; where its port is taken, say so, and let it be tried again."""
     try:
         master = Master(directory, spec)
     except OSError as error:
         reason = f"Port {spec.port} of {spec.host} cannot be listened on: {error.strerror or error}."
-        _log.error("%s", reason)
-        directory.write_status(
-            {
-                "status": "FAILED",
-                "reason": reason,
-                "url": spec.url,
-                "port": spec.port,
-                "live": None,
-                "shadow": None,
-            }
-            | {"pid": os.getpid(), "workers": [], "revision": spec.revision, "updated": time.time()}
-        )
-        return 1
+        if directory.read_status().get("reason") != reason:
+            _log.error("%s", reason)
+        status = {"status": "FAILED", "reason": reason, "url": spec.url, "port": spec.port}
+        status |= {"live": None, "shadow": None, "workers": [], "revision": spec.revision}
+        directory.write_status(status | {"pid": os.getpid(), "updated": time.time()})
+        return None
     _log.info("master of %s", spec.url)
-    while not wake.terminated:
-        current = directory.read_spec()
-        if current is None or current.wanted != "running":
-            break
-        master.spec = current
-        try:
-            master.reconcile()
-        except Exception:  # noqa: BLE001 - whatever it was, the serving processes must not lose their master
-            _log.exception("a step failed")
-        wake.sleep(master.lines)
-    master.stop()
-    _log.info("stopped")
-    with contextlib.suppress(OSError):
-        (directory.path / "status.json").unlink(missing_ok=True)
-    os.close(lock)
-    return 0
+    return master
+
+
+def _step(master: Master) -> None:
+    try:
+        master.reconcile()
+    except Exception:  # noqa: BLE001 - whatever it was, the serving processes must not lose their master
+        _log.exception("a step failed")
 
 
 def main() -> int:

@@ -119,10 +119,11 @@ class Server(uvicorn.Server):
         state.default_headers = [*state.default_headers, (b"connection", b"close")]
         for server in self.servers:
             server.close()
+        # Where a master holds it too, connections go on waiting in it; else they are refused, not stranded.
+        self.listener.close()
         self.on_draining.set()
         await self._drain()
         await self.app.mirror.drain(_MIRROR_SECONDS if self.drain_seconds else 0.0)
-        self.listener.close()
         self.app.close()
 
     async def _drain(self) -> None:

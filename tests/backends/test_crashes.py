@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+
+import psutil
+from taxiway.backends import Status
+
+from tests.backends.conftest import Endpoint
+from tests.load import Load
+
+
+def test_a_serving_process_that_is_killed_is_replaced_while_clients_wait(endpoint: Endpoint) -> None:
+    url = endpoint.start().url
+    assert url is not None
+    victim = endpoint.worker("live")
+    with Load(url, endpoint.models[0].rows(150), keep_alive=0, fresh=4) as load:
+        load.wait_for(50)
+        victim.send_signal(signal.SIGKILL)
+        endpoint.until(lambda seen: seen.status is not Status.READY)
+        endpoint.ready(0)
+        load.wait_for(50)
+    assert endpoint.worker("live").pid != victim.pid
+    assert all("Refused" not in failure for failure in load.failures)
+    assert len(load.failures) <= 4, "only what the killed process had in its hands is lost"
+    written = [one for record in endpoint.records("live") for one in record["ids"]]
+    assert set(load.answered) <= set(written)
+    assert len(written) == len(set(written))
+
+
+def test_a_killed_master_leaves_its_processes_serving_and_the_next_takes_over_without_a_failed_request(
+    endpoint: Endpoint,
+) -> None:
+    first = endpoint.start(shadow=1)
+    assert first.url is not None
+    orphan = endpoint.worker("live")
+    with Load(first.url, endpoint.models[0].rows(150)) as load:
+        load.wait_for(50)
+        os.kill(endpoint.status()["pid"], signal.SIGKILL)
+        seen = endpoint.until(lambda seen: seen.native == "orphaned")
+        assert (seen.status, seen.live) == (Status.DEGRADED, endpoint.models[0].tag)
+        load.wait_for(100)
+        endpoint.backend.apply(endpoint.spec(shadow=1), token="again")
+        assert endpoint.ready(0, 1).url == first.url
+        load.wait_for(100)
+    assert load.failures == []
+    orphan.wait(10)
+    assert [worker["role"] for worker in endpoint.status()["workers"]] == ["live", "shadow"]
+
+
+def test_a_killed_master_and_killed_workers_come_back_at_the_same_url(endpoint: Endpoint) -> None:
+    first = endpoint.start()
+    worker = endpoint.worker("live")
+    os.kill(endpoint.status()["pid"], signal.SIGKILL)
+    worker.send_signal(signal.SIGKILL)
+    endpoint.until(lambda seen: seen.status is Status.FAILED)
+    assert endpoint.start().url == first.url
+
+
+def test_orphans_are_stopped_by_destroy(endpoint: Endpoint) -> None:
+    endpoint.start()
+    worker = endpoint.worker("live")
+    os.kill(endpoint.status()["pid"], signal.SIGKILL)
+    assert worker.is_running()
+    endpoint.backend.destroy(endpoint.ref, token="a")
+    worker.wait(5)
+
+
+def test_a_process_that_keeps_dying_is_degraded_and_says_of_what(endpoint: Endpoint) -> None:
+    endpoint.start()
+    deadline = time.monotonic() + 30
+    while (
+        seen := endpoint.backend.observe(endpoint.ref)
+    ).status is not Status.DEGRADED or "3 times" not in seen.reason:
+        assert time.monotonic() < deadline, seen
+        if seen.status is Status.READY:
+            with contextlib.suppress(ValueError, psutil.NoSuchProcess):
+                endpoint.worker("live").send_signal(signal.SIGKILL)
+        time.sleep(0.02)
+    assert "SIGKILL" in seen.reason
+
+
+def test_a_master_whose_folder_is_removed_stops_everything(endpoint: Endpoint) -> None:
+    endpoint.start()
+    master, worker = psutil.Process(endpoint.status()["pid"]), endpoint.worker("live")
+    (endpoint.folder / "spec.json").unlink()
+    worker.wait(10)
+    deadline = time.monotonic() + 10
+    while master.is_running() and master.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -1,0 +1,94 @@
+"""A real serving process for each test that asks for one."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from taxiway.serving.spool import list_segments, read_segment
+
+from tests.load import ask
+from tests.models import BuiltModel, build_model
+
+
+@dataclass
+class Served:
+    """A serving process, its URL and its spool."""
+
+    process: subprocess.Popen[str]
+    url: str
+    spool: Path
+    client: httpx.Client
+
+    def post(self, path: str, body: Any, **more: Any) -> httpx.Response:
+        return self.client.post(path, json=body, **more)
+
+    def send(self, content: str | bytes) -> httpx.Response:
+        """Post a body to ``/predict`` just as it is."""
+        return self.client.post("/predict", content=content)
+
+    def get(self, path: str) -> httpx.Response:
+        return self.client.get(path)
+
+    def records(self) -> list[dict[str, Any]]:
+        return [record for segment in list_segments(self.spool) for record in read_segment(segment)[0]]
+
+
+Serve = Callable[..., Served]
+
+
+@pytest.fixture(scope="session")
+def iris(tmp_path_factory: pytest.TempPathFactory) -> BuiltModel:
+    return build_model(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def nullable_iris(tmp_path_factory: pytest.TempPathFactory) -> BuiltModel:
+    return build_model(tmp_path_factory.mktemp("models"), nullable=True)
+
+
+@pytest.fixture
+def serve(taxiway_home: Path, iris: BuiltModel) -> Iterator[Serve]:
+    """Start ``python -m taxiway.serving``; every process is ended after the test."""
+    started: list[Served] = []
+
+    def start(*options: str, model: BuiltModel = iris) -> Served:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        spool = taxiway_home / "spool"
+        command = [sys.executable, "-m", "taxiway.serving", "--model", str(model.path), "--spool", str(spool)]
+        process = subprocess.Popen(
+            [*command, "--port", str(port), *options],
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        url = f"http://127.0.0.1:{port}"
+        served = Served(process, url, spool, httpx.Client(base_url=url, timeout=20, verify=False))
+        started.append(served)
+        deadline = time.monotonic() + 30
+        while process.poll() is None:
+            try:
+                ask(url, "/ping")
+                break
+            except OSError:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        return served
+
+    yield start
+    for served in started:
+        served.client.close()
+        served.process.kill()
+        served.process.wait()
+        assert served.process.stderr is not None
+        served.process.stderr.close()

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import os
+import signal
+import struct
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from taxiway.serving.spool import SpoolWriter, is_finished, list_segments, read_segment
+
+from tests.load import Load
+from tests.models import BuiltModel
+from tests.serving.conftest import Serve
+
+
+def test_what_was_written_is_read_back_from_any_offset(tmp_path: Path) -> None:
+    writer = SpoolWriter(tmp_path, "live")
+    assert writer.append({"n": 0})
+    (segment,) = list_segments(tmp_path)
+    records, offset = read_segment(segment)
+    assert records == [{"n": 0}]
+    assert read_segment(segment, offset) == ([], offset)
+    writer.append({"n": 1, "text": "å"})
+    records, offset = read_segment(segment, offset)
+    assert records == [{"n": 1, "text": "å"}]
+    assert offset == segment.stat().st_size
+    writer.close()
+
+
+@pytest.mark.parametrize("torn", range(1, 20))
+def test_a_torn_tail_ends_the_reading_and_is_no_error(tmp_path: Path, torn: int) -> None:
+    writer = SpoolWriter(tmp_path, "live")
+    writer.append({"n": 0})
+    (segment,) = list_segments(tmp_path)
+    whole = segment.stat().st_size
+    writer.append({"n": 1, "text": "tail"})
+    writer.close()
+    os.truncate(segment, min(whole + torn, segment.stat().st_size - 1))
+    assert read_segment(segment) == ([{"n": 0}], whole)
+
+
+def test_a_corrupt_record_is_never_given_out(tmp_path: Path) -> None:
+    writer = SpoolWriter(tmp_path, "live")
+    writer.append({"n": 0})
+    (segment,) = list_segments(tmp_path)
+    whole = segment.stat().st_size
+    writer.append({"n": 1})
+    writer.close()
+    content = bytearray(segment.read_bytes())
+    content[-2] ^= 1
+    segment.write_bytes(content)
+    assert read_segment(segment) == ([{"n": 0}], whole)
+    segment.write_bytes(bytes(content[:whole]) + struct.pack("<II", 2**31, 0) + b"x")
+    assert read_segment(segment) == ([{"n": 0}], whole)
+
+
+def test_segments_are_rotated_by_size_and_by_age_and_lose_nothing(tmp_path: Path) -> None:
+    by_size = SpoolWriter(tmp_path / "size", "live", segment_bytes=100)
+    by_age = SpoolWriter(tmp_path / "age", "live", segment_seconds=0.0)
+    for writer in (by_size, by_age):
+        for number in range(30):
+            assert writer.append({"n": number})
+        segments = list_segments(writer.directory)
+        assert len(segments) > 5
+        assert [record["n"] for one in segments for record in read_segment(one)[0]] == list(range(30))
+        assert [is_finished(one) for one in segments] == [True] * (len(segments) - 1) + [False]
+        writer.close()
+        assert is_finished(segments[-1])
+
+
+def test_beyond_its_budget_the_spool_drops_and_counts_and_leaves_what_there_is_readable(
+    tmp_path: Path,
+) -> None:
+    writer = SpoolWriter(tmp_path, "live", budget_bytes=500)
+    taken = [writer.append({"n": number}) for number in range(100)]
+    assert taken[0]
+    assert not taken[-1]
+    assert writer.written + writer.dropped == 100
+    (segment,) = list_segments(tmp_path)
+    assert segment.stat().st_size <= 500
+    assert len(read_segment(segment)[0]) == writer.written
+    writer.close()
+
+
+def test_a_full_disk_drops_and_counts_and_serving_goes_on(tmp_path: Path) -> None:
+    import resource
+
+    writer = SpoolWriter(tmp_path, "live")
+    assert writer.append({"n": 0})
+    (segment,) = list_segments(tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        # The kernel cuts the write short here, as it does on a disk that is full.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (segment.stat().st_size + 5, limits[1]))
+        assert not writer.append({"n": 1, "text": "x" * 100})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert writer.dropped == 1
+    assert writer.append({"n": 2})
+    writer.close()
+    assert [record["n"] for one in list_segments(tmp_path) for record in read_segment(one)[0]] == [0, 2]
+
+
+def test_kill_9_under_load_loses_no_answered_prediction_and_writes_none_twice(
+    serve: Serve, iris: BuiltModel
+) -> None:
+    served = serve()
+    with Load(served.url, iris.rows(150), pause=0.0) as load:
+        load.wait_for(500)
+        served.process.kill()
+        load.wait_for(5)
+    assert load.failures, "the server should have been gone"
+    written = Counter(one for record in served.records() for one in record["ids"])
+    assert len(load.answered) >= 500
+    assert set(load.answered) <= set(written)
+    assert set(written.values()) == {1}
+    assert all(is_finished(segment) for segment in list_segments(served.spool))
