@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+import taxiway
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from vega_datasets import local_data
-
-import taxiway
 from taxiway.packaging.model import Model
+from vega_datasets import local_data
 
 NUMERIC = ["temp_max", "temp_min", "wind", "month"]
 
@@ -27,20 +24,28 @@ class Weather:
     """Seattle's weather of 2012: inputs, and whether it rained."""
 
     inputs: pd.DataFrame
-    rain: "pd.Series[Any]"
+    rain: pd.Series[Any]
+
+
+def columns_of_weather() -> pd.DataFrame:
+    """The inputs: numbers, a whole number, a text and a truth value for each day of 2012."""
+    data = _days()
+    season = data["date"].dt.quarter.map({1: "winter", 2: "spring", 3: "summer", 4: "autumn"})
+    return data[["temp_max", "temp_min", "wind"]].assign(
+        month=data["date"].dt.month.astype("int64"),
+        season=season,
+        weekend=data["date"].dt.day_of_week >= 5,
+    )
+
+
+def _days() -> pd.DataFrame:
+    data = local_data.seattle_weather()
+    return data[data["date"].dt.year == 2012]
 
 
 @pytest.fixture(scope="session")
 def weather() -> Weather:
-    data = local_data.seattle_weather()
-    data = data[data["date"].dt.year == 2012]
-    quarter = data["date"].dt.quarter.map({1: "winter", 2: "spring", 3: "summer", 4: "autumn"})
-    inputs = data[["temp_max", "temp_min", "wind"]].assign(
-        month=data["date"].dt.month.astype("int64"),
-        season=quarter,
-        weekend=data["date"].dt.day_of_week >= 5,
-    )
-    return Weather(inputs, (data["precipitation"] > 0).rename("rain"))
+    return Weather(columns_of_weather(), (_days()["precipitation"] > 0).rename("rain"))
 
 
 def columns(numeric: Any = None, text: Any = None) -> ColumnTransformer:
@@ -67,9 +72,7 @@ class Packaged:
 
 
 @pytest.fixture(scope="session")
-def packaged(
-    tmp_path_factory: pytest.TempPathFactory, weather: Weather, classifier: Pipeline
-) -> Iterator[Packaged]:
+def packaged(tmp_path_factory: pytest.TempPathFactory, weather: Weather, classifier: Pipeline) -> Packaged:
     """The weather classifier, packaged once for all tests that only look at it."""
     home = tmp_path_factory.mktemp("packaged")
     with pytest.MonkeyPatch.context() as patch:
@@ -79,11 +82,10 @@ def packaged(
         model = taxiway.package(
             classifier, name="rain", reference=weather.inputs, target=weather.rain, metrics={"accuracy": 0.7}
         )
-    assert "TAXIWAY_HOME" not in os.environ or os.environ["TAXIWAY_HOME"] != str(home)
-    yield Packaged(home, model)
+    return Packaged(home, model)
 
 
-@pytest.fixture()
+@pytest.fixture
 def packaged_home(packaged: Packaged, monkeypatch: pytest.MonkeyPatch) -> Packaged:
     """The same, with TAXIWAY_HOME pointing at it."""
     monkeypatch.setenv("TAXIWAY_HOME", str(packaged.home))

@@ -18,7 +18,6 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-
 from taxiway.packaging import bento
 
 from .conftest import Packaged, Weather
@@ -110,7 +109,11 @@ def test_building_a_bento_again_builds_nothing(packaged_home: Packaged) -> None:
 
 
 def test_bentoml_is_told_not_to_send_usage_statistics(packaged_home: Packaged) -> None:
-    asked = "import json; from bentoml._internal.utils.analytics.usage_stats import do_not_track as t; print(json.dumps(t()))"
+    asked = """
+import json
+from bentoml._internal.utils.analytics.usage_stats import do_not_track
+print(json.dumps(do_not_track()))
+"""
     done = subprocess.run(
         [sys.executable, "-c", asked], env=bento.environment(), capture_output=True, text=True, check=True
     )

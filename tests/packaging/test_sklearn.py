@@ -28,7 +28,6 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
-
 from taxiway.packaging.frameworks import adapter_for
 from taxiway.packaging.packing import _proven
 from taxiway.packaging.parity import Parity
@@ -59,7 +58,9 @@ CLASSIFIERS = [
 ]
 
 
-@pytest.mark.parametrize("model", CLASSIFIERS, ids=lambda model: type(getattr(model, "steps", [(0, model)])[-1][1]).__name__)
+@pytest.mark.parametrize(
+    "model", CLASSIFIERS, ids=lambda model: type(getattr(model, "steps", [(0, model)])[-1][1]).__name__
+)
 @pytest.mark.parametrize("load", [load_breast_cancer, load_wine])
 def test_a_classifier_of_named_columns_answers_alike(model: Any, load: Any) -> None:
     inputs, target = load(return_X_y=True, as_frame=True)
@@ -74,7 +75,10 @@ def test_a_classifier_of_named_columns_answers_alike(model: Any, load: Any) -> N
         RandomForestRegressor(20, random_state=0),
         ExtraTreesRegressor(20, random_state=0),
         HistGradientBoostingRegressor(max_iter=20, random_state=0),
-        make_pipeline(StandardScaler(), MLPRegressor((8,), max_iter=2000, solver="lbfgs", random_state=0)),
+        make_pipeline(
+            StandardScaler(),
+            MLPRegressor(hidden_layer_sizes=(8,), max_iter=9000, solver="lbfgs", random_state=0),
+        ),
     ],
     ids=lambda model: type(getattr(model, "steps", [(0, model)])[-1][1]).__name__,
 )
@@ -94,7 +98,9 @@ def test_several_predictions_become_several_columns() -> None:
     proven(model, inputs)
 
 
-@pytest.mark.parametrize("model", [KMeans(3, random_state=0), IsolationForest(20, random_state=0)], ids=str)
+@pytest.mark.parametrize(
+    "model", [KMeans(3, random_state=0), IsolationForest(n_estimators=20, random_state=0)], ids=str
+)
 def test_a_model_without_a_target_gives_labels(model: Any) -> None:
     inputs, _ = load_iris(return_X_y=True, as_frame=True)
     proven(model.fit(inputs), inputs)
@@ -121,7 +127,7 @@ def test_labels_come_back_as_they_were(weather: Weather, labels: str) -> None:
     proven(model, weather.inputs)
 
 
-@pytest.mark.parametrize("text", ["str", "object", "category", "string"])
+@pytest.mark.parametrize("text", ["str", "object", "category"])
 @pytest.mark.parametrize(
     "encoder",
     [
@@ -137,9 +143,6 @@ def test_missing_numbers_and_texts_are_filled_alike(weather: Weather, text: str,
     inputs = weather.inputs.copy()
     inputs.loc[inputs.index[::7], "wind"] = np.nan
     inputs.loc[inputs.index[::5], "season"] = None
-    # scikit-learn wants NaN, not NA, in a column of pandas' own text type
-    if text == "string" and not isinstance(encoder, OneHotEncoder):
-        pytest.skip("SimpleImputer of scikit-learn does not take pd.NA")
     inputs = inputs.astype({"season": text})
     numeric = make_pipeline(SimpleImputer(), StandardScaler())
     model = Pipeline([("columns", columns(numeric, encoder)), ("model", LogisticRegression())])
@@ -171,7 +174,9 @@ def test_every_dtype_of_numbers_is_fed_alike(weather: Weather, dtype: str) -> No
     proven(model, inputs)
 
 
-@pytest.mark.parametrize("model", CLASSIFIERS[:6], ids=lambda model: type(getattr(model, "steps", [(0, model)])[-1][1]).__name__)
+@pytest.mark.parametrize(
+    "model", CLASSIFIERS[:6], ids=lambda model: type(getattr(model, "steps", [(0, model)])[-1][1]).__name__
+)
 def test_the_same_model_gives_the_same_bytes(model: Any) -> None:
     inputs, target = load_iris(return_X_y=True, as_frame=True)
     model.fit(inputs, target)

@@ -79,8 +79,8 @@ def package(
     registry.check_name(name)
     waived = check_names(waive)
     adapter = adapter_for(model)
-    frame = in_order(check_frame(reference), adapter)
-    truth = check_target(reference, target)
+    truth = check_target(check_frame(reference), target)
+    frame = in_order(reference, adapter)
     extra = None
     if sample is not None:
         extra = _like(in_order(check_frame(sample, what="sample"), adapter, what="sample"), frame)

@@ -128,7 +128,7 @@ def _beyond(
     if name == "label":
         return None, np.where(np.asarray(expected == given, dtype=bool), 0.0, np.inf)
     one, other = expected.astype(np.float64), given.astype(np.float64)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         distance = np.abs(one - other)
         distance[(one == other) | (np.isnan(one) & np.isnan(other))] = 0.0
         distance[np.isnan(distance)] = np.inf

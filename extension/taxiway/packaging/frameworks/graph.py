@@ -6,28 +6,42 @@ replaced by its position. Only the names of the graph's inputs and outputs mean 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 ModelProto: TypeAlias = Any  # onnx has types for its own use, but none for its submodules
 GraphProto: TypeAlias = Any
 
 
-def canonical(model: ModelProto, outputs: Mapping[str, str], *, boolean: frozenset[str]) -> bytes:
-    """Keep and rename the graph's ``outputs`` (old → new name), rename all else, and serialise.
+def canonical(
+    model: ModelProto, inputs: Sequence[str], outputs: Mapping[str, str], *, boolean: frozenset[str]
+) -> bytes:
+    """Name the graph's values, and serialise it.
 
-    Outputs whose new name is in ``boolean`` are cast to booleans.
+    Parameters
+    ----------
+    model
+        The ModelProto, which is changed.
+    inputs
+        The names of the graph's inputs, in order; a converter may have made identifiers of them.
+    outputs
+        Old → new name of the outputs to keep.
+    boolean
+        New names of the outputs that are cast to booleans.
     """
     graph = model.graph
     kept = [output for output in graph.output if output.name in outputs]
     del graph.output[:]
     graph.output.extend(sorted(kept, key=lambda output: list(outputs).index(output.name)))
     del graph.value_info[:]
-    names = _names(graph, outputs)
+    names = _names(graph, inputs, outputs)
     _rename(graph, names, [0])
     initializers = sorted(graph.initializer, key=lambda tensor: str(tensor.name))
     del graph.initializer[:]
     graph.initializer.extend(initializers)
+    opsets = sorted(model.opset_import, key=lambda opset: str(opset.domain))
+    del model.opset_import[:]
+    model.opset_import.extend(opsets)
     for name in sorted(boolean):
         _cast_to_boolean(graph, name)
     graph.name, graph.doc_string, model.doc_string = "taxiway", "", ""
@@ -35,11 +49,10 @@ def canonical(model: ModelProto, outputs: Mapping[str, str], *, boolean: frozens
     return data
 
 
-def _names(graph: GraphProto, outputs: Mapping[str, str]) -> dict[str, str]:
+def _names(graph: GraphProto, inputs: Sequence[str], outputs: Mapping[str, str]) -> dict[str, str]:
     """Map each value's name to its canonical one, in the order in which the nodes use them."""
-    names = {value.name: value.name for value in graph.input}
-    for old, new in outputs.items():
-        names[old] = new
+    names = {value.name: name for value, name in zip(graph.input, inputs, strict=True)}
+    names.update(outputs)
     for name in _values(graph):
         if name and name not in names:
             names[name] = f"taxiway/{len(names)}"

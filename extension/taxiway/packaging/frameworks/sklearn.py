@@ -69,6 +69,7 @@ class SklearnAdapter:
         boolean = self.classes is not None and all(isinstance(value, bool) for value in self.classes)
         data = canonical(
             proto,
+            [column.name for column in columns],
             dict(zip(old, tensors, strict=True)),
             boolean=frozenset({"label"}) if boolean else frozenset(),
         )

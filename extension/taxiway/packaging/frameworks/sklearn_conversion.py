@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from taxiway.errors import PackagingError
@@ -45,14 +45,16 @@ def convert(model: Any, columns: Sequence[Column], reference: pd.DataFrame, prec
 
 
 def _converted(model: Any, types: Sequence[tuple[str, Any]]) -> Any:
-    from skl2onnx import convert_sklearn
+    from skl2onnx import convert_sklearn, get_latest_tested_opset_version
 
+    # version 3 of ai.onnx.ml is the latest that every converter knows
+    opset = {"": get_latest_tested_opset_version(), "ai.onnx.ml": 3}
+    convert = partial(convert_sklearn, model, name="taxiway", initial_types=list(types), target_opset=opset)
     try:
         # the option goes by the identity of the model, so that the outermost one gets it
-        options = {id(model): {"zipmap": False}} if hasattr(model, "classes_") else None
-        return convert_sklearn(model, name="taxiway", initial_types=list(types), options=options)
+        return convert(options={id(model): {"zipmap": False}} if hasattr(model, "classes_") else None)
     except NameError:  # a classifier without probabilities knows no such option
-        return convert_sklearn(model, name="taxiway", initial_types=list(types))
+        return convert()
 
 
 def _runnable(model: Any) -> Any:
