@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -170,3 +173,9 @@ def test_merged_and_stored_windows_give_the_same_verdict(weather, reference, tmp
     assert [(a.column, a.drifted) for a in drift(profile(reference), view)] == [
         (b.column, b.drifted) for b in whole
     ]
+
+
+def test_every_verdict_is_json(reference):
+    window = reference.head(40).assign(wind=None)
+    for one in drift(profile(reference), profile(window)):
+        assert json.loads(json.dumps(asdict(one), allow_nan=False))["column"] == one.column

@@ -108,3 +108,8 @@ def test_a_performance_is_json(labels):
         json.loads(json.dumps(performance(joined(*labels), "classification").to_dict()))["metric"]
         == "accuracy"
     )
+
+
+def test_an_outcome_that_is_no_number_counts_as_unknown_in_a_regression():
+    found = performance(joined([1.0, 2.0, 3.0], ["1.5", "broken", float("inf")]), "regression")
+    assert (found.n_labelled, found.main.value) == (1, 0.5)

@@ -46,8 +46,8 @@ def predictions_frame(records: Iterable[Record]) -> pd.DataFrame:
                 columns[prefix + name] = _joined(record[part][name] for record in group)
         frames.append(pd.DataFrame(columns, index=_repeated(places, sizes)))
     if not frames:
-        return _in_time(pd.DataFrame({name: [] for name in _PREDICTION_COLUMNS}, dtype=object))
-    return _in_time(pd.concat(frames).sort_index(kind="stable").reset_index(drop=True))
+        return _typed(pd.DataFrame({name: [] for name in _PREDICTION_COLUMNS}, dtype=object))
+    return _typed(pd.concat(frames).sort_index(kind="stable").reset_index(drop=True))
 
 
 def outcomes_frame(records: Iterable[Record]) -> pd.DataFrame:
@@ -62,7 +62,7 @@ def outcomes_frame(records: Iterable[Record]) -> pd.DataFrame:
         "time": _joined(_times(record, size) for record, size in zip(group, sizes, strict=True)),
         "received": _repeated((record["time"] for record in group), sizes),
     }
-    return _in_time(pd.DataFrame(columns, columns=_OUTCOME_COLUMNS))
+    return _typed(pd.DataFrame(columns, columns=_OUTCOME_COLUMNS))
 
 
 def model_frame(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -97,14 +97,17 @@ def _times(record: Record, size: int) -> Iterable[Any]:
     return times if times else repeat(record["time"], size)
 
 
-def _in_time(frame: pd.DataFrame) -> pd.DataFrame:
-    """Turn epoch seconds into UTC times; a time that cannot be one is that of receipt."""
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Turn epoch seconds into UTC times, mixed values into text; a time that cannot be is that of receipt."""
     import pandas as pd
 
     for name in ("received", "time"):
         seconds = pd.to_numeric(frame[name], errors="coerce")
         frame[name] = pd.to_datetime(seconds, unit="s", utc=True, errors="coerce").dt.as_unit("us")
     frame["time"] = frame["time"].fillna(frame["received"])
+    for column in [name for name in frame.columns if pd.api.types.is_object_dtype(frame[name].dtype)]:
+        if pd.api.types.infer_dtype(frame[column], skipna=True).startswith("mixed"):
+            frame[column] = frame[column].map(str, na_action="ignore")  # Parquet holds one type a column
     return frame
 
 

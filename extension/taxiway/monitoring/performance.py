@@ -86,6 +86,15 @@ def correct(predicted: pd.Series[Any], outcome: pd.Series[Any]) -> NDArray[np.bo
     return (left == right).to_numpy(dtype=bool)
 
 
+def as_numbers(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Give values as finite numbers; what is none is missing, and so counts as not known."""
+    import numpy as np
+    import pandas as pd
+
+    numbers = pd.to_numeric(values, errors="coerce").astype(float)
+    return numbers.where(np.isfinite(numbers))
+
+
 def _labels(values: pd.Series[Any]) -> pd.Series[Any]:
     """Spell labels one way: whole numbers and booleans as integers, all as text."""
     import pandas as pd
@@ -136,6 +145,8 @@ def performance(
         )
     if prediction not in joined:
         raise InputError(f"The predictions have no column {prediction!r}.", hint="Name the output to judge.")
+    if task == "regression":
+        joined = joined.assign(**{name: as_numbers(joined[name]) for name in (prediction, "outcome")})
     labelled = joined[joined["outcome"].notna() & joined[prediction].notna()]
     metrics: dict[str, Estimate] = {}
     spread: float | None = None
@@ -199,10 +210,9 @@ def _regression(
     predicted: pd.Series[Any], outcome: pd.Series[Any], seed: int
 ) -> tuple[dict[str, Estimate], float | None]:
     import numpy as np
-    import pandas as pd
 
     del seed  # nothing here is drawn
-    error = (pd.to_numeric(predicted) - pd.to_numeric(outcome)).to_numpy(dtype=float)
+    error = (predicted - outcome).to_numpy(dtype=float)
     mae, square = _mean(np.abs(error)), _mean(error**2)
     rmse = Estimate(*(float(np.sqrt(max(value, 0.0))) for value in (square.value, square.low, square.high)))
     spread = float(np.abs(error).std(ddof=1)) if len(error) > 1 else None

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from taxiway.errors import InputError
 from taxiway.monitoring.log import OUTPUT
-from taxiway.monitoring.performance import METRICS, correct, join_outcomes
+from taxiway.monitoring.performance import METRICS, as_numbers, correct, join_outcomes
 from taxiway.shadow.paired import Difference, accuracy_difference, error_difference
 from taxiway.shadow.slices import SliceDifference, slice_differences
 from taxiway.shadow.verdict import Verdict, judge
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -114,6 +113,8 @@ def compare(
     mine, theirs = prediction, f"{prediction}.shadow"
     pairs = _pairs(live, shadow, mine, theirs)
     labelled = join_outcomes(pairs, outcomes)
+    if task == "regression":
+        labelled = labelled.assign(**{name: as_numbers(labelled[name]) for name in (mine, theirs, "outcome")})
     labelled = labelled[labelled["outcome"].notna() & labelled[mine].notna() & labelled[theirs].notna()]
     scores = _scores(labelled, mine, task), _scores(labelled, theirs, task)
     measure = accuracy_difference if task == "classification" else error_difference
@@ -155,24 +156,23 @@ def _pairs(live: pd.DataFrame, shadow: pd.DataFrame, mine: str, theirs: str) -> 
 
 def _scores(labelled: pd.DataFrame, name: str, task: str) -> NDArray[Any]:
     """Give hits or absolute errors, row for row."""
-    import pandas as pd
-
     if task == "classification":
         return correct(labelled[name], labelled["outcome"])
-    error = pd.to_numeric(labelled[name]) - pd.to_numeric(labelled["outcome"])
-    return error.abs().to_numpy(dtype=float)
+    errors: NDArray[Any] = (labelled[name] - labelled["outcome"]).abs().to_numpy(dtype=float)
+    return errors
 
 
 def _agreement(mine: pd.Series[Any], theirs: pd.Series[Any], task: str) -> float | None:
     import numpy as np
-    import pandas as pd
 
     if not len(mine):
         return None
     if task == "classification":
         return float(correct(mine, theirs).mean())
-    a: NDArray[np.float64] = pd.to_numeric(mine).to_numpy(dtype=float)
-    b: NDArray[np.float64] = pd.to_numeric(theirs).to_numpy(dtype=float)
+    both = as_numbers(mine).notna() & as_numbers(theirs).notna()
+    a, b = (as_numbers(values[both]).to_numpy(dtype=float) for values in (mine, theirs))
+    if not len(a):
+        return None
     scatter = float(a.var() + b.var() + (a.mean() - b.mean()) ** 2)
     return 2 * float(np.mean((a - a.mean()) * (b - b.mean()))) / scatter if scatter else 1.0
 
