@@ -21,6 +21,7 @@ from taxiway.settings import settings
 
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
+_started: list[subprocess.Popen[bytes]] = []  # agents that this process started, to be reaped when they end
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class AgentState:
 
 def status() -> AgentState:
     """Look whether an agent holds the lease, and what it does."""
+    _reap()
     with ledger().reading() as session:
         row = session.get(LeaseRow, "agent")
     if row is None or row.expires < now() or not _is_agent(row.pid):
@@ -69,6 +71,7 @@ def start() -> AgentState:
         )
     finally:
         os.close(descriptor)
+    _started.append(process)
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         state = status()
@@ -100,6 +103,7 @@ def stop(*, keep_serving: bool = False) -> AgentState:
                 f"The agent (process {state.pid}) did not stop within {STOP_SECONDS:.0f} s.",
                 hint=f"Look into {settings().home / 'agent.log'}, or kill it: nothing is lost.",
             ) from error
+    _reap()
     if not keep_serving:
         _stop_serving()
     return AgentState(False)
@@ -128,6 +132,10 @@ def _stop_serving() -> None:
                 observation.reason = "stopped with the agent; `taxiway agent start` brings it back"
     if problems:
         raise AgentError(" ".join(problems), hint="Stop what is left by hand; `taxiway doctor` lists it.")
+
+
+def _reap() -> None:
+    _started[:] = [process for process in _started if process.poll() is None]
 
 
 def _is_agent(pid: int) -> bool:

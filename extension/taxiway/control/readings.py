@@ -57,22 +57,24 @@ def performance(endpoint: str) -> pd.DataFrame:
 
 def predictions(endpoint: str) -> pd.DataFrame:
     """Give the prediction log, oldest file first."""
+    from taxiway.monitoring.log import predictions_frame
+
     with ledger().reading() as session:
         desired.get(session, endpoint)
         rows = parts.select_parts(session, endpoint, "prediction")
-    return parts.read(rows)
+    return parts.read(rows) if rows else predictions_frame([])
 
 
 def labelled(endpoint: str) -> pd.DataFrame:
     """Give inputs and outcome of every live prediction whose outcome is known, by the inputs' own names."""
-    from taxiway.monitoring.log import INPUT
+    from taxiway.monitoring.log import INPUT, predictions_frame
     from taxiway.monitoring.performance import join_outcomes
 
     with ledger().reading() as session:
         desired.get(session, endpoint)
         rows = parts.select_parts(session, endpoint, "prediction", role="live")
         outcomes = parts.outcomes(session, endpoint)
-    joined = join_outcomes(parts.read(rows), outcomes)
+    joined = join_outcomes(parts.read(rows) if rows else predictions_frame([]), outcomes)
     known = joined[joined["outcome"].notna()]
     inputs = [name for name in known.columns if name.startswith(INPUT)]
     chosen = known[["id", "time", *inputs, "outcome"]].rename(columns=lambda name: name.removeprefix(INPUT))
@@ -81,6 +83,7 @@ def labelled(endpoint: str) -> pd.DataFrame:
 
 def shadow_report(endpoint: str) -> ShadowReport:
     """Compare the endpoint's shadow with its live Model on what both have answered."""
+    from taxiway.monitoring.log import OUTPUT, predictions_frame
     from taxiway.shadow.compare import compare
 
     with ledger().reading() as session:
@@ -92,7 +95,14 @@ def shadow_report(endpoint: str) -> ShadowReport:
         outcomes = parts.outcomes(session, endpoint)
     model = registry.load(row.live)
     slices = [f"in.{column.name}" for column in model.signature.inputs if column.categories]
-    return compare(parts.read(live), parts.read(shadow), outcomes, task=model.manifest.task, slices=slices)
+    return compare(
+        parts.read(live) if live else predictions_frame([]),
+        parts.read(shadow) if shadow else predictions_frame([]),
+        outcomes,
+        task=model.task,
+        slices=slices,
+        prediction=OUTPUT + model.outputs[0].name,
+    )
 
 
 def _windows(endpoint: str) -> list[WindowRow]:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from taxiway.demo.weather import FEATURES, TARGET
-from taxiway.errors import RequestError
 
 if TYPE_CHECKING:
+    import httpx
     import pandas as pd
 
     from taxiway.control.endpoint import Endpoint
@@ -60,35 +60,19 @@ def replay_while(endpoint: Endpoint, days: pd.DataFrame, switch: Callable[[], ob
     switched = threading.Event()
 
     def client(keeps: bool) -> None:
-        kept = httpx.Client(trust_env=False, timeout=30)
-        while True:
-            with lock:
-                if not waiting and switched.is_set():
-                    return
-                place = waiting.pop(0) if waiting else len(days) - 1
-            day = days.iloc[[place]]
-            body = {
-                "records": day[FEATURES].to_dict(orient="records"),
-                "ids": prediction_ids(day),
-                "times": [day["date"].iloc[0].isoformat()],
-            }
-            failure, model = "", ""
-            try:
-                post = kept.post if keeps else httpx.post
-                answer = post(f"{endpoint.url}/predict", json=body)
-                if answer.status_code != 200:
-                    failure = f"{answer.status_code}: {answer.text[:200]}"
-                else:
-                    model = answer.json()["model"]
-            except (httpx.HTTPError, RequestError) as error:
-                failure = f"{type(error).__name__}: {error}"
-            with lock:
-                load.sent += 1
-                if failure:
-                    load.failures.append(failure)
-                else:
-                    load.models.add(model)
-            time.sleep(PAUSE_SECONDS)
+        with httpx.Client(trust_env=False, timeout=30) as kept:
+            post = kept.post if keeps else httpx.post
+            while True:
+                with lock:
+                    if not waiting and switched.is_set():
+                        return
+                    place = waiting.pop(0) if waiting else len(days) - 1
+                model, failure = _ask(post, f"{endpoint.url}/predict", days.iloc[[place]])
+                with lock:
+                    load.sent += 1
+                    load.failures += [failure] if failure else []
+                    load.models |= {model} if model else set()
+                time.sleep(PAUSE_SECONDS)
 
     threads = [threading.Thread(target=client, args=(number % 2 == 0,)) for number in range(CLIENTS)]
     for thread in threads:
@@ -102,3 +86,21 @@ def replay_while(endpoint: Endpoint, days: pd.DataFrame, switch: Callable[[], ob
             thread.join()
     tell(endpoint, days)
     return load
+
+
+def _ask(post: Callable[..., httpx.Response], url: str, day: pd.DataFrame) -> tuple[str, str]:
+    """Ask for one day; give the Model that answered, or else what went wrong."""
+    import httpx
+
+    body = {
+        "records": day[FEATURES].to_dict(orient="records"),
+        "ids": prediction_ids(day),
+        "times": [day["date"].iloc[0].isoformat()],
+    }
+    try:
+        answer = post(url, json=body)
+    except httpx.HTTPError as error:
+        return "", f"{type(error).__name__}: {error}"
+    if answer.status_code != 200:
+        return "", f"{answer.status_code}: {answer.text[:200]}"
+    return str(answer.json()["model"]), ""
