@@ -166,14 +166,21 @@ export function heatMapSpec(map: HeatMap, colors: ChartColors): PartialJSONObjec
             field: 'psi',
             type: 'quantitative',
             title: 'PSI',
-            scale: { domain: PSI_STEPS, range: colors.heat, clamp: true },
+            scale: { domain: PSI_STEPS, range: colors.heat, clamp: true, interpolate: 'rgb' },
             legend: { gradientLength: 80, tickCount: 3 }
           }
         }
       },
       {
         transform: [{ filter: 'datum.drifted' }],
-        mark: { type: 'point', size: 24, filled: true, opacity: 1, stroke: colors.background, strokeWidth: 1 },
+        mark: {
+          type: 'point',
+          size: 24,
+          filled: true,
+          opacity: 1,
+          stroke: colors.background,
+          strokeWidth: 1
+        },
         encoding: { color: { value: colors.text } }
       }
     ]
@@ -192,7 +199,7 @@ export function scoreSpec(
     type: 'nominal',
     title: null,
     scale: { domain: ['live', 'shadow'], range: [colors.line, colors.second] },
-    legend: domain.length > 1 ? {} : null
+    legend: domain.length > 1 ? { orient: 'top', symbolOpacity: 1 } : null
   };
   const axis = { minExtent: 48, ...(isShare(metric) ? { format: '.0%' } : {}) };
   return {
@@ -200,7 +207,14 @@ export function scoreSpec(
     height: 140,
     data: { values: points },
     encoding: {
-      x: { field: 'window', type: 'ordinal', scale: { domain: windows }, title: null, axis: windowAxis() },
+      x: {
+        field: 'window',
+        type: 'ordinal',
+        sort: windows,
+        scale: { domain: windows },
+        title: null,
+        axis: windowAxis()
+      },
       tooltip: [
         { field: 'window', title: 'Window' },
         { field: 'model', title: 'Model' },
@@ -264,7 +278,7 @@ export function coverageSpec(
 }
 
 function windowAxis(): PartialJSONObject {
-  return { labelAngle: 0, labelOverlap: 'greedy', labelSeparation: 8, ticks: false };
+  return { labelAngle: 0, labelOverlap: 'parity', labelSeparation: 8, ticks: false };
 }
 
 function frame(colors: ChartColors): PartialJSONObject {
@@ -277,7 +291,13 @@ function frame(colors: ChartColors): PartialJSONObject {
     config: {
       font: colors.font,
       view: { stroke: null },
-      axis: { ...label, gridColor: colors.faint, gridOpacity: 0.35, domainColor: colors.faint, titleFontWeight: 'normal' },
+      axis: {
+        ...label,
+        gridColor: colors.faint,
+        gridOpacity: 0.35,
+        domainColor: colors.faint,
+        titleFontWeight: 'normal'
+      },
       legend: { ...label, titleFontWeight: 'normal' }
     }
   };

@@ -54,7 +54,8 @@ export function confirmStopShadow(endpoint: EndpointSummary): Confirmation {
 }
 
 export function confirmStopAgent(endpoints: number): Confirmation {
-  const stopped = endpoints === 1 ? 'the endpoint of this machine' : `all ${endpoints} endpoints of this machine`;
+  const stopped =
+    endpoints === 1 ? 'the endpoint of this machine' : `all ${endpoints} endpoints of this machine`;
   return {
     title: 'Stop the agent?',
     body: [

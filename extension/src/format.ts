@@ -76,7 +76,9 @@ export function duration(ms: number): string {
     return `${seconds} s`;
   }
   const minutes = Math.floor(seconds / 60);
-  return minutes < 60 ? `${minutes} min ${seconds % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  return minutes < 60
+    ? `${minutes} min ${seconds % 60} s`
+    : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
 /**
@@ -117,11 +119,11 @@ export function words(name: string): string {
   return name.replaceAll('_', ' ');
 }
 
-/** A gain with its sign: `+1.2 points` of a share, `+0.31` of anything else. */
+/** A gain with its sign: in points (hundredths) of a share, `+1.2`, or as it is, `+0.31`. */
 export function gain(value: number, share: boolean): string {
   const sign = value > 0 ? '+' : value < 0 ? '−' : '±';
   const size = Math.abs(value);
-  return share ? `${sign}${(100 * size).toFixed(1)} points` : `${sign}${significant(size)}`;
+  return share ? `${sign}${(100 * size).toFixed(1)}` : `${sign}${significant(size)}`;
 }
 
 /** The names and values of a JSON object, inner objects taken apart: `needed numpy`. */

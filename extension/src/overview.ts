@@ -48,7 +48,7 @@ export class OverviewStore implements IDisposable {
 
   private async follow(): Promise<void> {
     let failures = 0;
-    while (!this.isDisposed) {
+    for (;;) {
       let failure: Failure = { error: 'The event stream ended.', hint: '' };
       try {
         for await (const event of this.api.events(this.stop.signal)) {

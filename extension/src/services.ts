@@ -15,7 +15,10 @@ export interface Services {
   themes: IThemeManager | null;
 }
 
-export const IServices = new Token<Services>('taxiway:IServices', 'The API, the live overview and the commands.');
+export const IServices = new Token<Services>(
+  'taxiway:IServices',
+  'The API, the live overview and the commands.'
+);
 
 export const ServicesContext = createContext<Services | null>(null);
 

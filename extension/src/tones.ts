@@ -13,7 +13,11 @@ export const STATUS_TONES: Record<Status, Tone> = {
   UNKNOWN: 'plain'
 };
 
-export const SEVERITY_TONES: Record<Alert['severity'], Tone> = { info: 'plain', warning: 'warn', critical: 'bad' };
+export const SEVERITY_TONES: Record<Alert['severity'], Tone> = {
+  info: 'plain',
+  warning: 'warn',
+  critical: 'bad'
+};
 
 export const RUN_TONES: Record<Run['state'], Tone> = {
   queued: 'plain',

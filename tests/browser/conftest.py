@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
 from tests.lab import seeds
 from tests.lab.jupyter import TOKEN, Jupyter
@@ -24,7 +24,7 @@ QUIET = (
     "--disable-component-update",
     "--disable-sync",
 )
-WIDE = {"width": 1500, "height": 1000}
+WIDE: ViewportSize = {"width": 1500, "height": 1000}
 
 Shot = Callable[[Page, str], Path]
 Open = Callable[..., Page]

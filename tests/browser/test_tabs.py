@@ -16,7 +16,7 @@ from tests.lab.jupyter import Jupyter
 
 def open_endpoint(page: Page) -> None:
     open_panel(page)
-    page.get_by_role("button", name="Open endpoint rain").click()
+    page.get_by_title("Open endpoint rain").click()
     expect(page.get_by_role("heading", name="rain", exact=True)).to_be_visible()
 
 
@@ -139,7 +139,7 @@ def test_a_model_shows_its_preflight_and_its_signature(
 ) -> None:
     page = open_lab(seeded_lab, dark=theme == "dark")
     open_panel(page)
-    page.get_by_role("button", name=f"Open Model {seeds.LIVE}").first.click()
+    page.get_by_title(f"Open Model {seeds.LIVE}").first.click()
     expect(page.get_by_text("preflight passed").first).to_be_visible()
     expect(page.get_by_role("region", name="Preflight").last.get_by_text("no pickle")).to_be_visible()
     expect(page.get_by_role("region", name="Inputs").get_by_text("temp_max")).to_be_visible()

@@ -1,3 +1,4 @@
+import type { JSX } from 'react';
 import { CommandIds } from '../commandIds';
 import { localTime } from '../format';
 import type { AgentState } from '../types';

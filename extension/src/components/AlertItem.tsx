@@ -1,10 +1,12 @@
 import { Button } from '@jupyterlab/ui-components';
+import type { JSX } from 'react';
 import { CommandIds } from '../commandIds';
 import { counted } from '../format';
 import { useServices } from '../services';
 import { SEVERITY_TONES } from '../tones';
 import type { Alert } from '../types';
 import { Badge } from './Badge';
+import { Phrase } from './Phrase';
 import { Time } from './Time';
 
 /** One alert; opens its endpoint, and can be acknowledged while it fires. */
@@ -19,7 +21,9 @@ export function AlertItem({ alert }: { alert: Alert }): JSX.Element {
           title={alert.detail || alert.title}
           onClick={() => void commands.execute(CommandIds.openEndpoint, { name: alert.endpoint })}
         >
-          <span className="taxiway-wrap">{alert.title}</span>
+          <span className="taxiway-wrap">
+            <Phrase text={alert.title} />
+          </span>
           <span className="taxiway-item-note">
             <Badge
               tone={alert.state === 'resolved' ? 'plain' : SEVERITY_TONES[alert.severity]}
@@ -34,7 +38,8 @@ export function AlertItem({ alert }: { alert: Alert }): JSX.Element {
           <Button
             minimal
             small
-            title={`Acknowledge: ${alert.title}`}
+            title="Acknowledge"
+            aria-label={`Acknowledge: ${alert.title}`}
             onClick={() => void commands.execute(CommandIds.acknowledge, { id: alert.id })}
           >
             Ack

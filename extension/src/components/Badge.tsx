@@ -1,3 +1,5 @@
+import type { JSX } from 'react';
+
 export type Tone = 'good' | 'warn' | 'bad' | 'busy' | 'plain';
 
 /** A state in a word; the tone colours it and is never the only sign. */

@@ -1,5 +1,5 @@
 import { Button } from '@jupyterlab/ui-components';
-import { type ReactNode, useState } from 'react';
+import { type JSX, type ReactNode, useState } from 'react';
 import { count } from '../format';
 
 interface Props<T> {

@@ -1,5 +1,6 @@
 import { Button } from '@jupyterlab/ui-components';
 import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
+import type { JSX } from 'react';
 import { useServices } from '../services';
 
 interface Props {

@@ -1,4 +1,5 @@
 import { Button } from '@jupyterlab/ui-components';
+import type { JSX } from 'react';
 import { localTime } from '../format';
 import { useOverview } from '../hooks/useOverview';
 import { useServices } from '../services';
@@ -17,7 +18,8 @@ export function ConnectionNote(): JSX.Element | null {
         <strong>Connection lost.</strong> {failure?.error} {failure?.hint}
       </p>
       <p>
-        {received ? `What is shown is from ${localTime(received.toISOString())}. ` : ''}Trying again by itself.
+        {received ? `What is shown is from ${localTime(received.toISOString())}. ` : ''}Trying again by
+        itself.
       </p>
       <Button
         small

@@ -1,6 +1,6 @@
 import { Clipboard } from '@jupyterlab/apputils';
 import { Button, checkIcon, copyIcon } from '@jupyterlab/ui-components';
-import { useEffect, useState } from 'react';
+import { type JSX, useEffect, useState } from 'react';
 
 const SHOWN_MS = 2000;
 

@@ -1,5 +1,5 @@
 import { Button } from '@jupyterlab/ui-components';
-import { type ReactNode, useState } from 'react';
+import { type JSX, type ReactNode, useState } from 'react';
 import { count } from '../format';
 
 export interface TableColumn<T> {
@@ -14,14 +14,21 @@ interface Props<T> {
   rows: readonly T[];
   /** How many rows are shown until all are asked for. */
   limit?: number;
+  /** No wider than what is in it. */
+  compact?: boolean;
 }
 
 /** A table that scrolls sideways in a narrow place and shows a long list only when asked. */
-export function DataTable<T>({ label, columns, rows, limit = 20 }: Props<T>): JSX.Element {
+export function DataTable<T>({ label, columns, rows, limit = 20, compact = false }: Props<T>): JSX.Element {
   const [all, setAll] = useState(false);
   const shown = all ? rows : rows.slice(0, limit);
   return (
-    <div className="taxiway-table" role="region" aria-label={label} tabIndex={0}>
+    <div
+      className={compact ? 'taxiway-table taxiway-compact' : 'taxiway-table'}
+      role="region"
+      aria-label={label}
+      tabIndex={0}
+    >
       <table>
         <thead>
           <tr>

@@ -1,4 +1,4 @@
-import { useMemo } from 'react';
+import { type JSX, useMemo } from 'react';
 import { type HeatCell, heatMap, heatMapSpec, MAX_COLUMNS } from '../charts';
 import { count } from '../format';
 import { useChartColors } from '../hooks/useChartColors';
@@ -22,7 +22,11 @@ export function DriftHeatMap({ endpoint }: { endpoint: EndpointDetail }): JSX.El
   const colors = useChartColors(useServices().themes);
   const map = useMemo(() => heatMap(endpoint.windows, endpoint.window), [endpoint.windows, endpoint.window]);
   if (map.cells.length === 0) {
-    return <EmptyState>No window has been compared with the reference yet. The first follows the first predictions.</EmptyState>;
+    return (
+      <EmptyState>
+        No window has been compared with the reference yet. The first follows the first predictions.
+      </EmptyState>
+    );
   }
   const drifted = new Set(map.cells.filter(cell => cell.drifted).map(cell => cell.column));
   const summary =
@@ -41,7 +45,9 @@ export function DriftHeatMap({ endpoint }: { endpoint: EndpointDetail }): JSX.El
             label={`Heat map of drift, ${map.columns.length} columns by ${map.windows.length} windows; ${summary}`}
           />
         }
-        table={<DataTable label="Drift per column and window" columns={COLUMNS} rows={[...map.cells].reverse()} />}
+        table={
+          <DataTable label="Drift per column and window" columns={COLUMNS} rows={[...map.cells].reverse()} />
+        }
       />
     </>
   );

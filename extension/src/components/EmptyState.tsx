@@ -1,4 +1,4 @@
-import type { ReactNode } from 'react';
+import type { JSX, ReactNode } from 'react';
 
 /** What a place says when there is nothing yet: the next step. */
 export function EmptyState({ children, code }: { children: ReactNode; code?: string }): JSX.Element {

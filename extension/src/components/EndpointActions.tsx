@@ -1,3 +1,4 @@
+import type { JSX } from 'react';
 import { CommandIds } from '../commandIds';
 import type { EndpointSummary } from '../types';
 import { CommandButton } from './CommandButton';

@@ -1,3 +1,4 @@
+import type { JSX } from 'react';
 import { count, interval } from '../format';
 import { STATUS_TONES } from '../tones';
 import type { EndpointSummary } from '../types';

@@ -1,4 +1,4 @@
-import { useCallback } from 'react';
+import { type JSX, useCallback } from 'react';
 import { useDetail } from '../hooks/useDetail';
 import { useOverview } from '../hooks/useOverview';
 import { useServices } from '../services';
@@ -42,7 +42,10 @@ export function EndpointView({ name }: { name: string }): JSX.Element {
           {endpoint.shadow ? (
             <ShadowCard shadow={endpoint.shadow} live={endpoint.live} report={endpoint.shadow_report} />
           ) : null}
-          <Card title="Drift per column" note={`by ${endpoint.window}, against the reference, UTC; a dot: drifted`}>
+          <Card
+            title="Drift per column"
+            note={`by ${endpoint.window}, against the reference, UTC; a dot: drifted`}
+          >
             <DriftHeatMap endpoint={endpoint} />
           </Card>
           <Card title="Performance" note={`by ${endpoint.window}, with 95 % intervals, UTC`}>
@@ -57,7 +60,11 @@ export function EndpointView({ name }: { name: string }): JSX.Element {
                 No retraining run yet. Retrain when it drifts:
               </EmptyState>
             ) : (
-              <BoundedList items={endpoint.runs} limit={5} render={run => <RunItem key={run.id} run={run} />} />
+              <BoundedList
+                items={endpoint.runs}
+                limit={5}
+                render={run => <RunItem key={run.id} run={run} />}
+              />
             )}
           </Card>
           <Card title="Timeline">

@@ -1,4 +1,5 @@
 import { Button } from '@jupyterlab/ui-components';
+import type { JSX } from 'react';
 import type { Failure } from '../types';
 
 interface Props {

@@ -1,5 +1,5 @@
 import { Button } from '@jupyterlab/ui-components';
-import { type ReactNode, useState } from 'react';
+import { type JSX, type ReactNode, useState } from 'react';
 
 /** A chart, or the same figures as a table for those who cannot see it or want the numbers. */
 export function Figure({ chart, table }: { chart: ReactNode; table: ReactNode }): JSX.Element {

@@ -1,3 +1,4 @@
+import type { JSX } from 'react';
 import { bytes, flat, inline, significant } from '../format';
 import { DataTable, type TableColumn } from './DataTable';
 import { EmptyState } from './EmptyState';
@@ -17,12 +18,18 @@ const COLUMNS: readonly TableColumn<Entry>[] = [
 ];
 
 /** The names and values of a JSON object. */
-export function JsonTable({ label, value }: { label: string; value: Record<string, unknown> | null }): JSX.Element {
+export function JsonTable({
+  label,
+  value
+}: {
+  label: string;
+  value: Record<string, unknown> | null;
+}): JSX.Element {
   const entries = flat(value ?? {}).filter(([, item]) => item !== null && inline(item) !== '');
   return entries.length === 0 ? (
     <EmptyState>None recorded.</EmptyState>
   ) : (
-    <DataTable label={label} columns={COLUMNS} rows={entries} limit={12} />
+    <DataTable label={label} columns={COLUMNS} rows={entries} limit={12} compact />
   );
 }
 

@@ -1,4 +1,4 @@
-import { useCallback } from 'react';
+import { type JSX, useCallback } from 'react';
 import { CommandIds } from '../commandIds';
 import { useDetail } from '../hooks/useDetail';
 import { useOverview } from '../hooks/useOverview';

@@ -1,3 +1,4 @@
+import type { JSX } from 'react';
 import { CommandIds } from '../commandIds';
 import { bytes } from '../format';
 import { useServices } from '../services';

@@ -1,3 +1,4 @@
+import type { JSX } from 'react';
 import { CommandIds } from '../commandIds';
 import { useServices } from '../services';
 import type { ModelSummary } from '../types';

@@ -1,5 +1,5 @@
 import { HTMLSelect } from '@jupyterlab/ui-components';
-import { useId } from 'react';
+import { type JSX, useId } from 'react';
 import { counted } from '../format';
 import { type DataVariable, type Found, references, targets } from '../packaging/candidates';
 import { type Choice, modelName, packageCode } from '../packaging/code';

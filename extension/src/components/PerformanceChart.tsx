@@ -1,4 +1,4 @@
-import { useMemo } from 'react';
+import { type JSX, useMemo } from 'react';
 import { coverageSpec, recentWindows, type ScorePoint, scores, scoreSpec } from '../charts';
 import { count, windowLabel } from '../format';
 import { useChartColors } from '../hooks/useChartColors';

@@ -1,3 +1,4 @@
+import type { JSX } from 'react';
 import { basename, duration } from '../format';
 import { RUN_TONES } from '../tones';
 import type { Run } from '../types';

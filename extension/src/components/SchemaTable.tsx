@@ -1,3 +1,4 @@
+import type { JSX } from 'react';
 import { count, inline } from '../format';
 import type { SchemaChange } from '../types';
 import { Badge } from './Badge';
@@ -33,7 +34,9 @@ const COLUMNS: readonly TableColumn<SchemaChange>[] = [
 /** Where requests differed from what the Model was trained on. */
 export function SchemaTable({ changes }: { changes: readonly SchemaChange[] }): JSX.Element {
   if (changes.length === 0) {
-    return <EmptyState>Every request has had the columns and types that the Model was trained on.</EmptyState>;
+    return (
+      <EmptyState>Every request has had the columns and types that the Model was trained on.</EmptyState>
+    );
   }
   return <DataTable label="Schema changes" columns={COLUMNS} rows={changes} />;
 }

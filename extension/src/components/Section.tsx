@@ -1,5 +1,5 @@
 import { caretDownIcon, caretRightIcon } from '@jupyterlab/ui-components';
-import { type ReactNode, useId, useState } from 'react';
+import { type JSX, type ReactNode, useId, useState } from 'react';
 import { count } from '../format';
 
 interface Props {

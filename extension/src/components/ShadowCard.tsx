@@ -1,3 +1,4 @@
+import type { JSX } from 'react';
 import { isShare } from '../charts';
 import { count, counted, duration, gain, percent, pValue, significant } from '../format';
 import { verdictTone } from '../tones';
@@ -8,6 +9,7 @@ import { DataTable, type TableColumn } from './DataTable';
 import { EmptyState } from './EmptyState';
 import { Facts } from './Facts';
 import { ModelLink } from './ModelLink';
+import { Phrase } from './Phrase';
 
 interface Row {
   name: string;
@@ -45,7 +47,9 @@ export function ShadowCard({ shadow, live, report }: Props): JSX.Element {
         <Badge tone={verdictTone(report.verdict)} text={report.verdict} />
         <ul>
           {report.reasons.map(reason => (
-            <li key={reason}>{reason}</li>
+            <li key={reason}>
+              <Phrase text={reason} />
+            </li>
           ))}
         </ul>
       </div>
@@ -73,8 +77,7 @@ const COLUMNS: readonly TableColumn<Row>[] = [
   { title: 'Shadow', cell: row => score(row.difference, row.difference.shadow), numeric: true },
   {
     title: 'Gain of the shadow (95 % interval)',
-    cell: ({ difference }) =>
-      `${signed(difference, difference.value)} (${signed(difference, difference.low)} to ${signed(difference, difference.high)})`,
+    cell: ({ difference }) => gains(difference),
     numeric: true
   },
   { title: 'p value', cell: row => pValue(row.pValue), numeric: true },
@@ -86,8 +89,9 @@ function score(difference: PairedDifference, value: number): string {
   return isShare(difference.metric) ? percent(value) : significant(value);
 }
 
-function signed(difference: PairedDifference, value: number): string {
-  return gain(value, isShare(difference.metric));
+function gains({ metric, value, low, high }: PairedDifference): string {
+  const [best, from, to] = [value, low, high].map(one => gain(one, isShare(metric)));
+  return `${best ?? ''} (${from ?? ''} to ${to ?? ''})${isShare(metric) ? ' points' : ''}`;
 }
 
 function latencies(report: ShadowReport, quantile: 'p50' | 'p99'): string {

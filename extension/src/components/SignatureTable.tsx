@@ -1,3 +1,4 @@
+import type { JSX } from 'react';
 import { inline, significant } from '../format';
 import type { InputColumn, ModelDetail, OutputColumn } from '../types';
 import { DataTable, type TableColumn } from './DataTable';

@@ -1,3 +1,4 @@
+import type { JSX } from 'react';
 import { useOverview } from '../hooks/useOverview';
 import { useServices } from '../services';
 import { AgentHeader } from './AgentHeader';

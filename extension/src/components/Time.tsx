@@ -1,3 +1,4 @@
+import type { JSX } from 'react';
 import { localTime } from '../format';
 
 /** An instant in local time; its UTC form on hover and for machines. */

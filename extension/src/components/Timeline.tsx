@@ -1,6 +1,8 @@
+import type { JSX } from 'react';
 import type { TimelineEvent } from '../types';
 import { BoundedList } from './BoundedList';
 import { EmptyState } from './EmptyState';
+import { Phrase } from './Phrase';
 import { Time } from './Time';
 
 /** What was live when, and why; the newest first. */
@@ -17,7 +19,8 @@ export function Timeline({ events }: { events: readonly TimelineEvent[] }): JSX.
           <li key={`${event.time} ${event.event} ${event.text}`}>
             <Time iso={event.time} />
             <span>
-              <strong>{event.event}</strong> {event.text} <span className="taxiway-note">{event.actor}</span>
+              <strong>{event.event}</strong> <Phrase text={event.text} />{' '}
+              <span className="taxiway-note">{event.actor}</span>
             </span>
           </li>
         )}

@@ -1,7 +1,7 @@
 import { MimeModel } from '@jupyterlab/rendermime';
 import type { PartialJSONObject } from '@lumino/coreutils';
 import { Widget } from '@lumino/widgets';
-import { useEffect, useRef, useState } from 'react';
+import { type JSX, useEffect, useRef, useState } from 'react';
 import { useServices } from '../services';
 
 const MIME = 'application/vnd.vegalite.v5+json';

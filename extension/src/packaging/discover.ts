@@ -29,7 +29,9 @@ export async function discover(kernel: Kernel.IKernelConnection): Promise<Found>
     subshell.subshellId = created.content.subshell_id;
     return await ask(subshell);
   } finally {
-    void kernel.requestDeleteSubshell({ subshell_id: created.content.subshell_id }).done.catch(() => undefined);
+    void kernel
+      .requestDeleteSubshell({ subshell_id: created.content.subshell_id })
+      .done.catch(() => undefined);
     subshell.dispose();
   }
 }
@@ -43,7 +45,10 @@ async function ask(kernel: Kernel.IKernelConnection): Promise<Found> {
     user_expressions: { [KEY]: EXPRESSION }
   }).done;
   if (reply.content.status !== 'ok') {
-    throw new DiscoveryFailure('The kernel did not answer.', 'Restart it, run the cells again and try once more.');
+    throw new DiscoveryFailure(
+      'The kernel did not answer.',
+      'Restart it, run the cells again and try once more.'
+    );
   }
   return read(reply.content);
 }
@@ -67,5 +72,4 @@ function read(content: KernelMessage.IReplyOkContent & { user_expressions?: unkn
 }
 
 type Expression =
-  | { status: 'ok'; data: { 'application/json': Found } }
-  | { status: 'error'; ename: string; evalue: string };
+  { status: 'ok'; data: { 'application/json': Found } } | { status: 'error'; ename: string; evalue: string };

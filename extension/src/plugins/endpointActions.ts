@@ -55,7 +55,11 @@ async function promote({ api, store }: Services, args: Args): Promise<void> {
   }
   const force = endpoint.shadow_report?.verdict !== 'promote';
   await ask(confirmPromote(endpoint, endpoint.shadow_report), () =>
-    told(api.promote(endpoint.name, force), `Promoting ${endpoint.shadow ?? ''}…`, `Promoted ${endpoint.shadow ?? ''}.`)
+    told(
+      api.promote(endpoint.name, force),
+      `Promoting ${endpoint.shadow ?? ''}…`,
+      `Promoted ${endpoint.shadow ?? ''}.`
+    )
   );
 }
 
@@ -89,7 +93,11 @@ async function stopShadow({ api, store }: Services, args: Args): Promise<void> {
   const endpoint = await endpointOf({ api, store }, args, 'Stop the shadow of', hasShadow);
   if (endpoint) {
     await ask(confirmStopShadow(endpoint), () =>
-      told(api.stopShadow(endpoint.name), 'Stopping the shadow…', `The shadow of ${endpoint.name} is stopped.`)
+      told(
+        api.stopShadow(endpoint.name),
+        'Stopping the shadow…',
+        `The shadow of ${endpoint.name} is stopped.`
+      )
     );
   }
 }

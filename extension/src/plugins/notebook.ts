@@ -88,7 +88,10 @@ async function look(panel: NotebookPanel): Promise<Found | null> {
     return await discover(kernel);
   } catch (error) {
     const hint = error instanceof DiscoveryFailure ? error.hint : '';
-    await inform('The kernel could not be searched', [error instanceof Error ? error.message : String(error), hint]);
+    await inform('The kernel could not be searched', [
+      error instanceof Error ? error.message : String(error),
+      hint
+    ]);
     return null;
   } finally {
     if (waiting !== null) {
@@ -105,5 +108,9 @@ async function run(panel: NotebookPanel, code: string): Promise<void> {
 }
 
 async function inform(title: string, body: string[]): Promise<void> {
-  await showDialog({ title, body: dialogBody(body.filter(Boolean)), buttons: [Dialog.okButton({ label: 'Close' })] });
+  await showDialog({
+    title,
+    body: dialogBody(body.filter(Boolean)),
+    buttons: [Dialog.okButton({ label: 'Close' })]
+  });
 }

@@ -25,7 +25,9 @@ export class DisplayRenderer<T> extends ReactWidget implements IRenderMime.IRend
     if (this.detail === undefined) {
       return null;
     }
-    return <ServicesContext.Provider value={this.services}>{this.draw(this.detail)}</ServicesContext.Provider>;
+    return (
+      <ServicesContext.Provider value={this.services}>{this.draw(this.detail)}</ServicesContext.Provider>
+    );
   }
 
   private detail: T | undefined;
