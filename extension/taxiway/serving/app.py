@@ -6,7 +6,6 @@ Written by hand, because a framework's share of a one-row request is larger than
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 import os
 import time
@@ -16,6 +15,7 @@ from typing import Any, Literal
 
 import orjson
 
+from taxiway.serving.admission import METHODS, Admission
 from taxiway.serving.asgi import Headers, Receive, Scope, Send
 from taxiway.serving.identifiers import prediction_ids, request_id
 from taxiway.serving.limits import Limits, read_body
@@ -35,16 +35,6 @@ _log = logging.getLogger(__name__)
 
 JSON = b"application/json"
 INLINE_MILLISECONDS = 5.0
-_METHODS = {
-    "/predict": "POST",
-    "/outcomes": "POST",
-    "/ping": "GET",
-    "/healthz": "GET",
-    "/readyz": "GET",
-    "/metrics": "GET",
-    "/schema": "GET",
-}
-_OPEN = frozenset(("/ping", "/healthz", "/readyz"))
 
 
 def create_app(
@@ -113,7 +103,7 @@ class App:
         self.mirror = Mirror(self.metrics.mirrored)
         self._validator = Validator(runtime.signature, runtime.bounds, runtime.holds_null, policies)
         self._names = runtime.signature.names
-        self._authorization = None if token is None else f"Bearer {token}".encode()
+        self._admission = Admission(token, limits.concurrency)
         self._inline_rows = int(INLINE_MILLISECONDS / max(runtime.milliseconds_a_row, 1e-6))
         self._pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="predict")
         self._in_progress = 0
@@ -137,7 +127,7 @@ class App:
         content_type = JSON
         self._in_progress += 1
         try:
-            self._admit(path, scope["method"], headers)
+            self._admission.admit(path, scope["method"], headers, self._in_progress)
             if path == "/predict":
                 status, body = await self._predict(request, await read_body(headers, receive, self.limits))
             elif path == "/outcomes":
@@ -157,7 +147,7 @@ class App:
             extra.extend(problem.headers)
         finally:
             self._in_progress -= 1
-        self.metrics.requests[path if path in _METHODS else "(other)", status] += 1
+        self.metrics.requests[path if path in METHODS else "(other)", status] += 1
         await send(
             {
                 "type": "http.response.start",
@@ -182,36 +172,6 @@ class App:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
-    def _admit(self, path: str, method: str, headers: dict[bytes, bytes]) -> None:
-        allowed = _METHODS.get(path)
-        if allowed is None:
-            raise Problem(404, "There is no such route.", hint=f"The routes are {', '.join(_METHODS)}.")
-        if method != allowed:
-            raise Problem(
-                405,
-                f"{path} takes {allowed} only.",
-                hint=f"Use {allowed}.",
-                headers=((b"allow", allowed.encode()),),
-            )
-        if path in _OPEN:
-            return
-        if self._authorization is not None:
-            given = headers.get(b"authorization", b"")
-            if not hmac.compare_digest(given, self._authorization):
-                raise Problem(
-                    401,
-                    "The token is missing or wrong.",
-                    hint="Send the header Authorization: Bearer <token>.",
-                    headers=((b"www-authenticate", b"Bearer"),),
-                )
-        if self._in_progress > self.limits.concurrency:
-            raise Problem(
-                429,
-                f"More than {self.limits.concurrency} requests are in progress.",
-                hint="Try again in a second, or send more rows in one request.",
-                headers=((b"retry-after", b"1"),),
-            )
-
     async def _predict(self, request: str, body: bytes) -> tuple[int, bytes]:
         started = time.perf_counter()
         now = time.time()
@@ -221,7 +181,7 @@ class App:
             self.metrics.find(one["kind"], one["column"])
         if verdict.rejected:
             return self._reject(request, now, batch, verdict)
-        outputs = await self._run(batch)
+        outputs = await self._run(batch, verdict)
         ids = prediction_ids(request, batch.ids, batch.rows)
         answer: dict[str, Any] = {
             "request_id": request,
@@ -253,12 +213,12 @@ class App:
             self.mirror.offer(request, body)
         return 200, response
 
-    async def _run(self, batch: Batch) -> dict[str, list[Any]]:
+    async def _run(self, batch: Batch, verdict: Verdict) -> dict[str, list[Any]]:
         try:
             if batch.rows <= self._inline_rows:
-                return self.runtime.predict(batch.columns)
+                return self.runtime.predict(batch.columns, verdict.block)
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, self.runtime.predict, batch.columns)
+            return await loop.run_in_executor(self._pool, self.runtime.predict, batch.columns, verdict.block)
         except Exception as error:
             # onnxruntime raises many unrelated classes; whatever it is, only this request fails.
             _log.exception("the model failed on a request")

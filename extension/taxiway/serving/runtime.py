@@ -14,13 +14,12 @@ import numpy as np
 import onnxruntime
 import orjson
 
+from taxiway.serving.block import Tensor, float_columns
 from taxiway.signature import Signature
 
 RELATIVE_TOLERANCE = 1e-4
 ABSOLUTE_TOLERANCE = 1e-5
 _CHECK_REPEATS = 5
-
-Tensor = np.ndarray[Any, np.dtype[Any]]
 
 _DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(double)": np.dtype(np.float64),
@@ -47,11 +46,12 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """One input tensor and the columns, in order, that fill it."""
+    """One input tensor and the columns, in order, that fill it; where they are in the block, if all are."""
 
     tensor: str
     dtype: np.dtype[Any]
     columns: tuple[str, ...]
+    rows_of_block: tuple[int, ...] | None = None
 
 
 class Runtime:
@@ -81,7 +81,7 @@ class Runtime:
         self._bindings = [
             Binding(one["name"], one["tensor"], one.get("index")) for one in self.manifest["outputs"]
         ]
-        self._tensors = list(dict.fromkeys(binding.tensor for binding in self._bindings))
+        self._wanted = list(dict.fromkeys(binding.tensor for binding in self._bindings))
         self.output_names = [binding.name for binding in self._bindings]
         self.milliseconds_a_row = math.inf
 
@@ -103,27 +103,46 @@ class Runtime:
         """The columns whose tensor can hold a missing value: NaN in a float, empty in a text."""
         return frozenset(name for feed in self.feeds if feed.dtype.kind in "fO" for name in feed.columns)
 
-    def predict(self, columns: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    def predict(
+        self, columns: Mapping[str, Sequence[Any]], block: Tensor | None = None
+    ) -> dict[str, list[Any]]:
         """Run the model.
 
         Parameters
         ----------
         columns
             Checked values by column; None is a missing value.
+        block
+            The float columns as one array, if there is one.
 
         Returns
         -------
         dict
             Output name → one value a row.
         """
-        tensors = {feed.tensor: _tensor(feed, columns) for feed in self.feeds}
-        results = dict(zip(self._tensors, self._session.run(self._tensors, tensors), strict=True))
+        tensors = self._tensors_of(columns, block)
+        results = dict(zip(self._wanted, self._session.run(self._wanted, tensors), strict=True))
         outputs = {}
         for binding in self._bindings:
             values = results[binding.tensor]
             column = values.reshape(-1) if binding.index is None else values[:, binding.index]
             outputs[binding.name] = column.tolist()
         return outputs
+
+    def _tensors_of(self, columns: Mapping[str, Sequence[Any]], block: Tensor | None) -> dict[str, Tensor]:
+        if block is None:
+            return {feed.tensor: _tensor(feed, columns) for feed in self.feeds}
+        casts: dict[np.dtype[Any], Tensor] = {}
+        tensors = {}
+        for feed in self.feeds:
+            rows = feed.rows_of_block
+            if rows is None:
+                tensors[feed.tensor] = _tensor(feed, columns)
+                continue
+            if (cast := casts.get(feed.dtype)) is None:
+                cast = casts[feed.dtype] = block.astype(feed.dtype)
+            tensors[feed.tensor] = cast[rows[0], :, None] if len(rows) == 1 else np.ascontiguousarray(cast.T)
+        return tensors
 
     def self_check(self) -> None:
         """Answer the Model's own sample and compare; also warms up and times one row.
@@ -191,15 +210,20 @@ def _feeds(session: Any, signature: Signature, tag: str) -> list[Feed]:
     unknown = sorted({one.type for one in inputs.values()} - _DTYPES.keys())
     if unknown:
         raise ModelError(f"{tag} has inputs of types that are not served: {', '.join(unknown)}")
-    names = signature.names
+    names, floats = signature.names, float_columns(signature)
     if inputs.keys() == set(names):
-        return [Feed(name, _DTYPES[inputs[name].type], (name,)) for name in names]
+        return [_feed(inputs[name], (name,), floats) for name in names]
     if len(inputs) == 1:
-        (only,) = inputs.values()
-        return [Feed(only.name, _DTYPES[only.type], names)]
+        return [_feed(next(iter(inputs.values())), names, floats)]
     raise ModelError(
         f"{tag} has the inputs {sorted(inputs)}, but its signature has the columns {sorted(names)}"
     )
+
+
+def _feed(tensor: Any, columns: tuple[str, ...], floats: tuple[str, ...]) -> Feed:
+    dtype = _DTYPES[tensor.type]
+    blockwise = dtype.kind == "f" and (columns == floats or (len(columns) == 1 and columns[0] in floats))
+    return Feed(tensor.name, dtype, columns, tuple(map(floats.index, columns)) if blockwise else None)
 
 
 def _limits(dtype: np.dtype[Any]) -> tuple[float, float]:

@@ -10,6 +10,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from taxiway.serving.block import Tensor, float_columns, read_block
 from taxiway.serving.findings import Finding, Kind, complete_policies, describe, finding, type_name
 from taxiway.serving.requests import ABSENT, Batch
 from taxiway.signature import Column, Signature
@@ -31,10 +34,11 @@ Bounds = tuple[float, float]
 
 @dataclass(slots=True)
 class Verdict:
-    """What was found in a request, and whether it is refused."""
+    """What was found in a request, whether it is refused, and the block of its float columns if any."""
 
     findings: list[Finding]
     rejected: bool
+    block: Tensor | None = None
 
     def sentence(self) -> str:
         """Say the first finding that is to blame, and how many more there are."""
@@ -69,26 +73,44 @@ class Validator:
             ColumnCheck(column, bounds.get(column.name), column.name in holds_null)
             for column in signature.inputs
         ]
+        self._float_names = float_columns(signature)
+        self._floats = [column for column in self.columns if column.name in self._float_names]
+        self._others = [column for column in self.columns if column.name not in self._float_names]
+        self._least = np.array([[column.comfort[0]] for column in self._floats])
+        self._greatest = np.array([[column.comfort[1]] for column in self._floats])
 
     def check(self, batch: Batch) -> Verdict:
         """Check a batch; where a policy lets a bad value pass, it is replaced by what the model can take."""
         findings: list[Finding] = []
         blocked = False
-        for column in self.columns:
+        block = read_block(batch, self._float_names)
+        suspects = self.columns if block is None else self._suspects(block)
+        for column in suspects:
             values = batch.columns.get(column.name)
             if values is None:
                 values = batch.columns[column.name] = [ABSENT] * batch.rows
+            if not column.passes(values):
+                before = len(findings)
                 blocked |= column.sift(values, findings)
-            elif not column.passes(values):
-                blocked |= column.sift(values, findings)
+                if len(findings) > before:
+                    # Values may have been replaced, and the block holds the old ones.
+                    block = None
             column.compare(values, findings)
         if batch.extra:
             findings.extend(_extras(batch))
         if not findings:
-            return Verdict(findings, blocked)
+            return Verdict(findings, blocked, block)
         kept = [one for one in findings if self.policies[one["kind"]] != "ignore" or blocked]
         kept.sort(key=lambda one: self.policies[one["kind"]] != "reject")
-        return Verdict(kept, blocked or any(self.policies[one["kind"]] == "reject" for one in kept))
+        return Verdict(kept, blocked or any(self.policies[one["kind"]] == "reject" for one in kept), block)
+
+    def _suspects(self, block: Tensor) -> list[ColumnCheck]:
+        """Give the columns to look at one by one: all but the float ones that lie within their range."""
+        inside: Tensor = (block >= self._least) & (block <= self._greatest)
+        if inside.all():
+            return self._others
+        outside = np.flatnonzero(~inside.all(axis=1))
+        return [*(self._floats[index] for index in outside), *self._others]
 
 
 class ColumnCheck:
@@ -105,6 +127,14 @@ class ColumnCheck:
         self.bounds = bounds or (-math.inf, math.inf)
         self.holds_null = holds_null
         self.categories = None if column.categories is None else frozenset((*column.categories, None))
+
+    @property
+    def comfort(self) -> Bounds:
+        """The numbers that are neither out of bounds nor out of range."""
+        least, greatest = self.bounds
+        if self.column.minimum is None or self.column.maximum is None:
+            return least, greatest
+        return max(least, self.column.minimum), min(greatest, self.column.maximum)
 
     def passes(self, values: list[Any]) -> bool:
         """Whether every value is of the right type and can be held by the tensor."""

@@ -1,0 +1,66 @@
+"""Which requests are looked at: those for a route that there is, with the token, and not too many at once."""
+
+from __future__ import annotations
+
+import hmac
+
+from taxiway.serving.problems import Problem
+
+METHODS = {
+    "/predict": "POST",
+    "/outcomes": "POST",
+    "/ping": "GET",
+    "/healthz": "GET",
+    "/readyz": "GET",
+    "/metrics": "GET",
+    "/schema": "GET",
+}
+_OPEN = frozenset(("/ping", "/healthz", "/readyz"))
+
+
+class Admission:
+    """Lets requests in.
+
+    Parameters
+    ----------
+    token
+        The bearer token that they must carry, if any; health checks need none.
+    concurrency
+        The most that may be in progress.
+    """
+
+    def __init__(self, token: str | None, concurrency: int) -> None:
+        self._authorization = None if token is None else f"Bearer {token}".encode()
+        self._concurrency = concurrency
+
+    def admit(self, path: str, method: str, headers: dict[bytes, bytes], in_progress: int) -> None:
+        """Let a request in.
+
+        Raises
+        ------
+        Problem
+            401, 404, 405 or 429.
+        """
+        allowed = METHODS.get(path)
+        if allowed is None:
+            raise Problem(404, "There is no such route.", hint=f"The routes are {', '.join(METHODS)}.")
+        if method != allowed:
+            allow = (b"allow", allowed.encode())
+            raise Problem(405, f"{path} takes {allowed} only.", hint=f"Use {allowed}.", headers=(allow,))
+        if path in _OPEN:
+            return
+        given, wanted = headers.get(b"authorization", b""), self._authorization
+        if wanted is not None and not hmac.compare_digest(given, wanted):
+            raise Problem(
+                401,
+                "The token is missing or wrong.",
+                hint="Send the header Authorization: Bearer <token>.",
+                headers=((b"www-authenticate", b"Bearer"),),
+            )
+        if in_progress > self._concurrency:
+            raise Problem(
+                429,
+                f"More than {self._concurrency} requests are in progress.",
+                hint="Try again in a second, or send more rows in one request.",
+                headers=((b"retry-after", b"1"),),
+            )
