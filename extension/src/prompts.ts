@@ -26,15 +26,37 @@ export async function confirmed(confirmation: Confirmation): Promise<boolean> {
   return result.button.accept;
 }
 
-/** Tell the user how a request goes, as JupyterLab tells such things. */
+/** Tell the user how a request goes: that it is under way if it takes its time, and how it ended. */
 export async function told(work: Promise<void>, pending: string, done: string): Promise<void> {
-  const id = Notification.emit(pending, 'in-progress', { autoClose: false });
+  let settled = false;
+  const hide = sleep(SLOW_MS).then(() => (settled ? () => Promise.resolve() : underWay(pending)));
   try {
     await work;
-    Notification.update({ id, message: done, type: 'success', autoClose: 3000 });
+    Notification.success(done, { autoClose: 3000 });
   } catch (error) {
-    Notification.update({ id, message: sentences(error), type: 'error', autoClose: false });
+    Notification.error(sentences(error), { autoClose: false });
+  } finally {
+    settled = true;
+    void hide.then(dismiss => dismiss());
   }
+}
+
+const SLOW_MS = 400;
+
+/** Show a spinner; gives what takes it away, not before it is surely drawn: JupyterLab draws it late. */
+function underWay(message: string): () => Promise<void> {
+  const id = Notification.emit(message, 'in-progress', { autoClose: false });
+  const drawn = sleep(2 * SLOW_MS);
+  return async () => {
+    await drawn;
+    Notification.dismiss(id);
+  };
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise(resolve => {
+    setTimeout(resolve, ms);
+  });
 }
 
 /** An error as one text: what is wrong, what to do. */

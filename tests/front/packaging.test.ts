@@ -73,6 +73,15 @@ void test('the cell overwrites no variable of the user', () => {
   const choice = { model: 'pipeline', name: 'rain', reference: 'X_train', target: null };
   assert.equal(
     packageCode(choice, FOUND.names),
-    'import taxiway\n\nrain_model = taxiway.package(pipeline, name="rain", reference=X_train)\nrain_model'
+    [
+      'import taxiway',
+      '',
+      'rain_model = taxiway.package(',
+      '    pipeline,',
+      '    name="rain",',
+      '    reference=X_train,',
+      ')',
+      'rain_model'
+    ].join('\n')
   );
 });

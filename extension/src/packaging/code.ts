@@ -33,11 +33,16 @@ export function resultVariable(name: string, taken: readonly string[]): string {
 /** The source of the cell. */
 export function packageCode(choice: Choice, taken: readonly string[]): string {
   const variable = resultVariable(choice.name, taken);
-  const target = choice.target === null ? '' : `, target=${choice.target}`;
+  const target = choice.target === null ? [] : [`    target=${choice.target},`];
   return [
     'import taxiway',
     '',
-    `${variable} = taxiway.package(${choice.model}, name="${choice.name}", reference=${choice.reference}${target})`,
+    `${variable} = taxiway.package(`,
+    `    ${choice.model},`,
+    `    name="${choice.name}",`,
+    `    reference=${choice.reference},`,
+    ...target,
+    ')',
     variable
   ].join('\n');
 }
