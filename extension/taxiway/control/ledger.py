@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, func, inspect, select
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
 from taxiway.control.tables import EventRow
@@ -71,7 +71,7 @@ class Ledger:
             _configure_sqlite(self.engine)
         try:
             self._migrate()
-        except OperationalError as error:
+        except DatabaseError as error:
             raise TaxiwayError(
                 f"The ledger cannot be opened: {error.orig}.",
                 hint="Check that its folder is writable and its disk is not full, or set TAXIWAY_HOME.",
@@ -79,7 +79,7 @@ class Ledger:
 
     def _migrate(self) -> None:
         """Bring the schema up to date; a schema that already is costs one query."""
-        with self.engine.connect() as connection:
+        with self.engine.connect().execution_options(taxiway_read=True) as connection:
             if inspect(connection).has_table("alembic_version"):
                 found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
                 if found == REVISION:
@@ -130,7 +130,7 @@ def _configure_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _: Any) -> None:
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=15000"):
+        for pragma in ("busy_timeout=15000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

@@ -75,8 +75,16 @@ def _papermill(notebook: Path, output: Path, parameters: dict[str, Any], run_dir
         engine_name="taxiway",
         progress_bar=False,
         start_timeout=KERNEL_START_SECONDS,
+        language=_language(notebook),
         cwd=str(notebook.parent),
     )
+
+
+def _language(notebook: Path) -> str:
+    """Which language parameters are written in; a notebook that was never saved by an editor may not say."""
+    metadata = json.loads(notebook.read_text(encoding="utf-8")).get("metadata", {})
+    named = metadata.get("kernelspec", {}).get("language") or metadata.get("language_info", {}).get("name")
+    return str(named or "python")
 
 
 def _describe(problem: Exception) -> str:
