@@ -37,11 +37,16 @@ class Jupyter:
         ``jupyter_server`` or ``jupyterlab``.
     seed
         A file of what ``taxiway.control`` shall answer; the real thing answers if none is given.
+    taxiway_home
+        The TAXIWAY_HOME that the real thing shall answer from; an empty one if none is given.
+    port
+        Where it shall listen; any free port if 0.
     """
 
     folder: Path
     module: str = "jupyter_server"
     seed: Path | None = None
+    taxiway_home: Path | None = None
     port: int = 0
 
     @property
@@ -57,7 +62,7 @@ class Jupyter:
     @property
     def home(self) -> Path:
         """Its TAXIWAY_HOME."""
-        return self.folder / "taxiway"
+        return self.taxiway_home or self.folder / "taxiway"
 
     @property
     def log(self) -> str:
@@ -74,10 +79,10 @@ class Jupyter:
             "JUPYTER_RUNTIME_DIR": "runtime",
             "JUPYTERLAB_SETTINGS_DIR": "settings",
             "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
-            "TAXIWAY_HOME": "taxiway",
         }
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("JUPYTER", "TAXIWAY"))}
         kept |= {name: str(self.folder / place) for name, place in own.items()}
+        kept |= {"TAXIWAY_HOME": str(self.home)}
         kept |= {"BENTOML_DO_NOT_TRACK": "True", "WHYLOGS_NO_ANALYTICS": "True"}
         if self.seed is not None:
             kept["TAXIWAY_TEST_SEED"] = str(self.seed)
@@ -85,7 +90,7 @@ class Jupyter:
 
     def __enter__(self) -> Jupyter:
         self.notebooks.mkdir(parents=True, exist_ok=True)
-        self.home.mkdir(exist_ok=True)
+        self.home.mkdir(parents=True, exist_ok=True)
         self._start()
         return self
 

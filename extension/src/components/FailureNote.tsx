@@ -1,6 +1,7 @@
 import { Button } from '@jupyterlab/ui-components';
 import type { JSX } from 'react';
 import type { Failure } from '../types';
+import { Phrase } from './Phrase';
 
 interface Props {
   failure: Failure;
@@ -12,9 +13,15 @@ export function FailureNote({ failure, retry }: Props): JSX.Element {
   return (
     <div className="taxiway-failure" role="alert">
       <p>
-        <strong>{failure.error}</strong>
+        <strong>
+          <Phrase text={failure.error} />
+        </strong>
       </p>
-      {failure.hint ? <p>{failure.hint}</p> : null}
+      {failure.hint ? (
+        <p>
+          <Phrase text={failure.hint} />
+        </p>
+      ) : null}
       {retry ? (
         <Button small onClick={retry}>
           Try Again
