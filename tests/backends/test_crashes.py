@@ -4,6 +4,8 @@ import contextlib
 import os
 import signal
 import time
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 from taxiway.backends import Status
@@ -30,12 +32,20 @@ def test_a_serving_process_that_is_killed_is_replaced_while_clients_wait(endpoin
     assert len(written) == len(set(written))
 
 
+def listening_sockets(url: str) -> set[str]:
+    """The inodes of the sockets that listen on the URL's port, as Linux lists them."""
+    port = f":{urlsplit(url).port:04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {row[9] for row in rows if row[1].endswith(port) and row[3] == "0A"}
+
+
 def test_a_killed_master_leaves_its_processes_serving_and_the_next_takes_over_without_a_failed_request(
     endpoint: Endpoint,
 ) -> None:
     first = endpoint.start(shadow=1)
     assert first.url is not None
     orphan = endpoint.worker("live")
+    before = listening_sockets(first.url)
     with Load(first.url, endpoint.models[0].rows(150)) as load:
         load.wait_for(50)
         os.kill(endpoint.status()["pid"], signal.SIGKILL)
@@ -47,6 +57,8 @@ def test_a_killed_master_leaves_its_processes_serving_and_the_next_takes_over_wi
         load.wait_for(100)
     assert load.failures == []
     orphan.wait(10)
+    assert len(before) == 1
+    assert listening_sockets(first.url) == before, "another socket would reset what waits in the first"
     assert [worker["role"] for worker in endpoint.status()["workers"]] == ["live", "shadow"]
 
 

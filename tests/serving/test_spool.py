@@ -101,7 +101,8 @@ def test_a_full_disk_drops_and_counts_and_serving_goes_on(tmp_path: Path) -> Non
     assert writer.dropped == 1
     assert writer.append({"n": 2})
     writer.close()
-    assert [record["n"] for one in list_segments(tmp_path) for record in read_segment(one)[0]] == [0, 2]
+    assert [record["n"] for record in read_segment(segment)[0]] == [0, 2]
+    assert list_segments(tmp_path) == [segment]
 
 
 def test_kill_9_under_load_loses_no_answered_prediction_and_writes_none_twice(

@@ -132,10 +132,12 @@ class SpoolWriter:
         self._file, self._size, self._opened = file, len(MAGIC), time.monotonic()
 
     def _abandon(self) -> None:
-        """Cut a half-written record off, so that what was written before stays readable; start afresh."""
-        if self._file >= 0:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._file, self._size)
+        """Cut a half-written record off; where that fails too, leave the segment with its torn tail."""
+        if self._file < 0:
+            return
+        try:
+            os.ftruncate(self._file, self._size)
+        except OSError:
             with contextlib.suppress(OSError):
                 self.close()
             self._file = -1
