@@ -70,7 +70,7 @@ def test_a_failure_is_told_beside_what_was_known(
 def test_a_lost_connection_is_told_and_taken_up_again(tmp_path: Path, open_lab: Open, shot: Shot) -> None:
     seeds.write(tmp_path / "seed.json", seeds.full())
     with Jupyter(tmp_path, module="jupyterlab", seed=tmp_path / "seed.json") as server:
-        page = open_lab(server)
+        page = open_lab(server, offline=True)
         open_panel(page)
         expect(page.get_by_text("Agent running")).to_be_visible()
         server.stop()
