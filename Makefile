@@ -79,20 +79,17 @@ $(STAMPS)/node: package.json package-lock.json
 	@touch $@
 
 $(STAMPS)/frontend: $(STAMPS)/python $(STAMPS)/node tsconfig.json $(SOURCES)
-	npm run build --silent
+	npm run build:prod --silent
 	@touch $@
 
-# Editable: the sources are used where they lie; the built front end and its two settings are linked or copied in
+# Editable: the Python sources are used where they lie; the built front end is copied in
 $(STAMPS)/extension: $(STAMPS)/frontend pyproject.toml install.json extension/jupyter-config/taxiway.json
 	SKIP_JUPYTER_BUILDER=1 $(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
-	jupyter-builder develop . --overwrite
-	mkdir -p $(VENV)/etc/jupyter/jupyter_server_config.d
-	cp extension/jupyter-config/taxiway.json $(VENV)/etc/jupyter/jupyter_server_config.d/
 	@touch $@
 
 $(STAMPS)/chromium:
 	@mkdir -p $(STAMPS)
 	@command -v chromium >/dev/null || { \
 	  [ "$$(id -u)" = 0 ] || { echo "The browser tests need Debian's chromium: sudo apt-get install chromium"; exit 1; }; \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; }
 	@touch $@

@@ -29,7 +29,7 @@ def processes_of(home: Path) -> list[psutil.Process]:
     return found
 
 
-@pytest.fixture()
+@pytest.fixture
 def taxiway_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A TAXIWAY_HOME of this test; fails the test if a process of it outlives it."""
     home = tmp_path / "home"

@@ -23,7 +23,6 @@ class Capability(StrEnum):
     LOG_FOLLOW = "log_follow"
     COST = "cost"
     GPU = "gpu"
-    SUSPEND = "suspend"  # its processes run on this machine: they can be stopped and started again for free
 
 
 class Status(StrEnum):
@@ -180,4 +179,13 @@ class Backend(Protocol):
 
     def destroy(self, ref: EndpointRef, *, token: str) -> Observation:
         """Remove the endpoint and its orphans; idempotent."""
+        ...
+
+
+@runtime_checkable
+class Suspendable(Protocol):
+    """A back end whose processes run on this machine: they can be stopped, and started again for free."""
+
+    def stop(self, ref: EndpointRef) -> Observation:
+        """Stop every process of the endpoint and keep its URL; ``apply`` starts it again."""
         ...

@@ -71,6 +71,8 @@ def settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "TAXIWAY_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise InputError(f"{name} cannot be used: {first['msg']}.", hint=f"Unset {name} or mend it.") from error
+        raise InputError(
+            f"{name} cannot be used: {first['msg']}.", hint=f"Unset {name} or mend it."
+        ) from error
     values.home = values.home.expanduser().absolute()
     return values

@@ -76,7 +76,9 @@ class Signature:
         inputs = []
         for column in data["inputs"]:
             categories = column.get("categories")
-            inputs.append(Column(**{**column, "categories": None if categories is None else tuple(categories)}))
+            inputs.append(
+                Column(**{**column, "categories": None if categories is None else tuple(categories)})
+            )
         return cls(tuple(inputs), tuple(Output(**output) for output in data["outputs"]))
 
     def to_json_schema(self) -> dict[str, Any]:

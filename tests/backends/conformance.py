@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from taxiway.backends import Backend, EndpointRef, Status
-
 from tests.backends.conftest import Endpoint
 
 

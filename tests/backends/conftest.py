@@ -12,10 +12,10 @@ from typing import Any
 
 import psutil
 import pytest
+
 from taxiway.backends import EndpointRef, EndpointSpec, ModelRef, Observation, Routing, Status
 from taxiway.serving.spool import list_segments, read_segment
 from taxiway_backends.local import LocalBackend
-
 from tests.models import BuiltModel, build_model
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
-from taxiway.backends import Status
 
+from taxiway.backends import Status
 from tests.backends.conftest import Endpoint
 from tests.load import Load
 

@@ -5,8 +5,8 @@ import statistics
 import time
 
 import httpx
-from taxiway.backends import ModelRef, Routing, Status
 
+from taxiway.backends import ModelRef, Routing, Status
 from tests.backends.conftest import Endpoint, ref_of
 from tests.load import Load, ask
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 
 from taxiway.backends import ModelRef, Routing, Status
-
 from tests.backends.conftest import Endpoint, ref_of
 from tests.load import Load, ask
 

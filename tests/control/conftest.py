@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from taxiway.control import agent_process
 from taxiway.control.api import deploy
 from taxiway.control.endpoint import Endpoint
 from taxiway.demo import weather
 from taxiway.packaging import package
-
 from tests.waiting import wait_until
 
 

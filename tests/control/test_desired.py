@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy.orm import Session
+
 from taxiway.control import desired
 from taxiway.control.ledger import Ledger, now
 from taxiway.control.tables import EndpointRow, EventRow, ReportRow

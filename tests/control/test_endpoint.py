@@ -10,12 +10,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from taxiway.control import agent_process, views
 from taxiway.control.endpoint import Endpoint
 from taxiway.demo import traffic, weather
 from taxiway.errors import AgentError, ConflictError, NotFoundError, RequestError
 from taxiway.packaging import registry
-
 from tests.conftest import processes_of
 
 Until = Callable[..., object]

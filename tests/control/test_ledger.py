@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+
 from taxiway.control.ledger import REVISION, Ledger, broken_links, record
 from taxiway.control.tables import Table
 from taxiway.errors import InputError, TaxiwayError

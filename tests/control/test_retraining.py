@@ -9,13 +9,13 @@ from typing import Any
 import nbformat
 import psutil
 import pytest
+
 from taxiway.control import agent_process, retraining, views
 from taxiway.control.endpoint import Endpoint
 from taxiway.control.ledger import ledger
 from taxiway.demo import traffic, weather
 from taxiway.demo.job import notebook as rain_train
 from taxiway.errors import ConflictError, InputError
-
 from tests.conftest import processes_of
 
 Until = Callable[..., Any]

@@ -6,7 +6,6 @@ import json
 from html.parser import HTMLParser
 
 from taxiway.lab.display import ENDPOINT_MIME, MODEL_MIME, endpoint_bundle, model_bundle
-
 from tests.lab import seeds
 
 HOSTILE = '<script>alert("1")</script><img src=x onerror=alert(1)>&\'"'

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from taxiway.lab.feed import OverviewFeed
 
+from taxiway.lab.feed import OverviewFeed
 from tests.lab import seeds
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+
 from taxiway.monitoring.drift import drift
 from taxiway.monitoring.profiles import merge, profile, read, write
-
 from tests.monitoring.weather import of_month, of_year, seattle
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 import pytest
+
 from taxiway.monitoring.log import (
     merge_findings,
     model_frame,
@@ -13,7 +14,6 @@ from taxiway.monitoring.log import (
     predictions_frame,
     schema_findings,
 )
-
 from tests.monitoring.records import AT, finding, outcome, prediction, rejected
 
 

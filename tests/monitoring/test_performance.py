@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 from sklearn import metrics
+
 from taxiway.errors import InputError
 from taxiway.monitoring.log import outcomes_frame, predictions_frame
 from taxiway.monitoring.performance import correct, join_outcomes, performance, unknown_outcomes
-
 from tests.monitoring.records import AT, outcome, prediction
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
 from taxiway.errors import CorruptionError, InputError, NotFoundError
 from taxiway.monitoring import profiles
 from taxiway.monitoring.profiles import merge, profile, read, summary, write
-
 from tests.monitoring.dtypes import DTYPES
 
 

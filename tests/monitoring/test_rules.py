@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+
 from taxiway.monitoring.drift import drift
 from taxiway.monitoring.log import schema_findings
 from taxiway.monitoring.performance import performance
@@ -21,7 +22,6 @@ from taxiway.monitoring.rules import (
     fingerprint,
     performance_drop_p_value,
 )
-
 from tests.monitoring.records import finding, prediction, rejected
 from tests.monitoring.weather import of_month, of_year, seattle
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+
 from taxiway.monitoring.statistics import (
     chi2_test,
     holm,

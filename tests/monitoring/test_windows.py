@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pandas as pd
 import pytest
+
 from taxiway.monitoring.windows import window_end, window_label, window_start
 
 CASES = [

@@ -8,13 +8,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import taxiway
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from taxiway.packaging.model import Model
 from vega_datasets import local_data
+
+import taxiway
+from taxiway.packaging.model import Model
 
 NUMERIC = ["temp_max", "temp_min", "wind", "month"]
 

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+
 from taxiway.packaging import bento
 
 from .conftest import Packaged, Weather

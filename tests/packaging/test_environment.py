@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from taxiway.packaging import distributions, environment, seeds
 from taxiway.packaging.environment import Environment
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from onnx import TensorProto, helper
 from sklearn.linear_model import LogisticRegression
+
 from taxiway.packaging import checks, preflight
 from taxiway.packaging.environment import Environment
 from taxiway.packaging.frameworks import Export, adapter_for

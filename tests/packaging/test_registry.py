@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from taxiway.errors import CorruptionError, InputError, NotFoundError
 from taxiway.packaging import registry
 from taxiway.packaging.bento import environment

@@ -28,6 +28,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
+
 from taxiway.packaging.frameworks import adapter_for
 from taxiway.packaging.packing import _proven
 from taxiway.packaging.parity import Parity

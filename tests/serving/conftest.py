@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx
 import pytest
-from taxiway.serving.spool import list_segments, read_segment
 
+from taxiway.serving.spool import list_segments, read_segment
 from tests.load import ask
 from tests.models import BuiltModel, build_model
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from taxiway.serving.runtime import ModelError, Runtime
 
+from taxiway.serving.runtime import ModelError, Runtime
 from tests.models import BuiltModel
 from tests.serving.conftest import Serve
 

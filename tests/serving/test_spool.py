@@ -7,8 +7,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from taxiway.serving.spool import SpoolWriter, is_finished, list_segments, read_segment
 
+from taxiway.serving.spool import SpoolWriter, is_finished, list_segments, read_segment
 from tests.load import Load
 from tests.models import BuiltModel
 from tests.serving.conftest import Serve

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from taxiway.serving.requests import parse
 from taxiway.serving.validation import Validator, Verdict
 from taxiway.signature import Column, Signature

@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+
 from taxiway.errors import InputError
 from taxiway.monitoring.log import outcomes_frame, predictions_frame
 from taxiway.shadow.compare import compare

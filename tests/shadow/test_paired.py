@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
+
 from taxiway.shadow.paired import accuracy_difference, error_difference, rows_needed
 
 

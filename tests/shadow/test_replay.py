@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+
 from taxiway.errors import InputError
 from taxiway.monitoring.log import outcomes_frame, predictions_frame
 from taxiway.shadow.compare import compare
 from taxiway.shadow.replay import replay
-
 from tests.monitoring.records import AT, outcome, prediction
 
 

@@ -25,7 +25,6 @@ from taxiway.backends import (
     Routing,
 )
 from taxiway.errors import BackendError, InputError, NotFoundError
-
 from taxiway_backends.local.lifecycle import free_port, start_master, stop_processes
 from taxiway_backends.local.log import read_log
 from taxiway_backends.local.observation import observe
@@ -47,7 +46,7 @@ class LocalBackend:
     """
 
     name = "local"
-    capabilities = frozenset((Capability.SHADOW, Capability.LOG_FOLLOW, Capability.SUSPEND))
+    capabilities = frozenset((Capability.SHADOW, Capability.LOG_FOLLOW))
 
     def __init__(self, home: Path | None = None, *, drain_seconds: float = 30.0) -> None:
         self._home = home
@@ -153,10 +152,6 @@ class LocalBackend:
         if directory.path.is_dir():
             self._end(directory, "destroyed", token)
         return self.observe(ref)
-
-    def endpoints(self) -> list[str]:
-        """Name the endpoints that there are, running or not."""
-        return sorted(path.parent.name for path in (self.home / "run" / "local").glob("*/spec.json"))
 
     def _directory(self, name: str) -> RunDir:
         if _NAME.fullmatch(name) is None:

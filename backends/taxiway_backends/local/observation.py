@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from functools import partial
 
 from taxiway.backends import Observation, Status
-
 from taxiway_backends.local.orphans import find_orphans
 from taxiway_backends.local.rundir import RunDir, Spec
 

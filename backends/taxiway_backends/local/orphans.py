@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
 from taxiway.serving.handover import door_of, take_listener
 
 HANDOVER_SECONDS = 2.0

@@ -13,7 +13,7 @@ from datetime import datetime
 import psutil
 from sqlalchemy import select
 
-from taxiway.backends import Capability, EndpointRef
+from taxiway.backends import EndpointRef, Suspendable
 from taxiway.control.ledger import ledger, now
 from taxiway.control.tables import EndpointRow, LeaseRow, ObservationRow
 from taxiway.errors import AgentError, TaxiwayError
@@ -118,9 +118,9 @@ def _stop_serving() -> None:
     for row in rows:
         try:
             target = backend(row.backend)
-            if Capability.SUSPEND not in target.capabilities:
+            if not isinstance(target, Suspendable):
                 continue
-            seen = target.destroy(EndpointRef(row.name), token=f"{row.name}-stop")
+            seen = target.stop(EndpointRef(row.name))
         except TaxiwayError as error:
             problems.append(str(error))
             continue

@@ -15,7 +15,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -37,7 +36,7 @@ from taxiway.monitoring import profiles
 from taxiway.monitoring.drift import drift
 from taxiway.monitoring.windows import window_end, window_start
 from taxiway.packaging import registry
-from taxiway.serving.spool import read_segment
+from taxiway.serving.spool import is_finished, list_segments, read_segment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,7 +93,7 @@ class Monitor:
                 .tuples()
                 .all()
             )
-        for path in sorted(spool.glob("*.spool"), key=_age):
+        for path in list_segments(spool):
             with contextlib.suppress(FileNotFoundError):
                 found, ends[path] = read_segment(path, known.get(str(path), 0))
                 records += found
@@ -152,8 +151,7 @@ class Monitor:
 
     def _tidy(self, endpoint: str, ends: dict[Path, int]) -> None:
         """Remove segments that are read to their end and will not grow, and profiles that were merged."""
-        done = [path for path, end in ends.items() if path.exists() and end >= path.stat().st_size]
-        done = [path for path in done if _is_closed(path)]
+        done = [path for path, end in ends.items() if is_finished(path) and end >= _size(path)]
         if done:
             with self.ledger.transaction() as session:
                 for path in done:
@@ -277,19 +275,8 @@ def _add_findings(session: Session, endpoint: str, records: list[dict[str, Any]]
         session.merge(SchemaRow(endpoint=endpoint, **asdict(finding)))
 
 
-def _age(path: Path) -> int:
+def _size(path: Path) -> int:
     try:
-        return path.stat().st_mtime_ns
+        return path.stat().st_size
     except FileNotFoundError:
         return 0
-
-
-def _is_closed(path: Path) -> bool:
-    """Tell whether a segment will not grow: its process is gone, or has begun a later one."""
-    role, pid, start, number = path.stem.split("-")
-    if not psutil.pid_exists(int(pid)):
-        return True
-    return any(
-        int(other.stem.split("-")[3]) > int(number)
-        for other in path.parent.glob(f"{role}-{pid}-{start}-*.spool")
-    )

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+
 from taxiway.control.tables import UtcDateTime
 
 revision = "0001"

@@ -1,0 +1,148 @@
+"""The command line, as a shell sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from taxiway.cli import join_pairs
+from taxiway.control.endpoint import Endpoint
+from taxiway.demo import weather
+from tests.control.conftest import endpoint, home, packaged, tags  # noqa: F401 - fixtures
+from tests.waiting import wait_until
+
+
+def taxiway(*arguments: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "taxiway", *arguments],
+        capture_output=True,
+        text=True,
+        env=dict(os.environ),
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode == 0) is ok, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+READING = (
+    ("models", "list"),
+    ("endpoints", "list"),
+    ("alerts",),
+    ("retrain", "list"),
+    ("timeline", "rain"),
+    ("agent", "status"),
+)
+
+
+@pytest.mark.parametrize("command", READING, ids=" ".join)
+def test_an_empty_home_is_an_answer_and_not_an_error(taxiway_home: Path, command: tuple[str, ...]) -> None:
+    assert taxiway(*command).stdout.strip()
+    json.loads(taxiway(*command, "--json").stdout)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("deploy", "nosuch"),
+        ("deploy", "../etc:latest"),
+        ("models", "show", "nosuch"),
+        ("endpoints", "show", "nosuch"),
+        ("predict", "nosuch", "--data", "nosuch.csv"),
+        ("outcomes", "nosuch", "nosuch.csv"),
+        ("drift", "nosuch"),
+        ("promote", "nosuch"),
+        ("rollback", "nosuch"),
+        ("shadow", "report", "nosuch"),
+        ("retrain", "run", "nosuch.ipynb"),
+        ("retrain", "run", "nosuch.ipynb", "-p", "not a name", "1"),
+        ("alerts", "--acknowledge", "7"),
+    ],
+    ids=" ".join,
+)
+def test_a_mistake_ends_in_two_lines_that_say_what_to_do(
+    taxiway_home: Path, command: tuple[str, ...]
+) -> None:
+    lines = taxiway(*command, ok=False).stderr.splitlines()
+    assert lines[0].startswith("Error: ")
+    assert len(lines) == 2
+    assert lines[1].startswith("  ")
+
+
+def test_a_bad_setting_is_named(taxiway_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAXIWAY_MONITOR_INTERVAL", "soon")
+    assert "TAXIWAY_MONITOR_INTERVAL" in taxiway("models", "list", ok=False).stderr
+
+
+def test_doctor_names_what_is_missing_and_what_mends_it(taxiway_home: Path) -> None:
+    findings = {row["name"]: row for row in json.loads(taxiway("doctor", "--json").stdout)}
+    assert findings["python"]["ok"]
+    assert findings["jupyterlab extension"]["ok"]
+    bare = dict(os.environ, JUPYTER_PATH="", JUPYTER_PREFER_ENV_PATH="0", TAXIWAY_DATABASE_URL="nonsense://x")
+    done = subprocess.run(
+        [sys.executable, "-m", "taxiway", "doctor", "--json"],
+        capture_output=True,
+        text=True,
+        env=bare,
+        check=False,
+    )
+    assert done.returncode == 1
+    ledger = next(row for row in json.loads(done.stdout) if row["name"] == "ledger")
+    assert not ledger["ok"]
+    assert ledger["remedy"]
+
+
+def test_parameters_are_given_as_papermill_takes_them() -> None:
+    given = ["retrain", "run", "a.ipynb", "-p", "seed", "1", "--parameter", "name=rain", "-p"]
+    assert join_pairs(given) == [*given[:3], "-p", "seed=1", "--parameter", "name=rain", "-p"]
+
+
+def test_the_whole_way_from_a_shell(endpoint: Endpoint, tags: tuple[str, str], tmp_path: Path) -> None:  # noqa: F811
+    older, newer = tags
+    days = weather.days()
+    days = days[days["date"].dt.year == 2013].head(40)
+    asked = days[["date", *weather.FEATURES]].assign(id=[f"{date:%F}" for date in days["date"]])
+    asked.to_csv(tmp_path / "days.csv", index=False)
+    told = pd.DataFrame({"id": asked["id"], "outcome": days["rain"].to_numpy()})
+    told.to_parquet(tmp_path / "truth.parquet")
+    taxiway("shadow", "start", "rain", newer)
+    columns = ("--id-column", "id", "--time-column", "date")
+    answer = json.loads(
+        taxiway("predict", "rain", "--data", str(tmp_path / "days.csv"), *columns, "--json").stdout
+    )
+    assert [row["id"] for row in answer] == asked["id"].tolist()
+    assert "40 outcomes" in taxiway("outcomes", "rain", str(tmp_path / "truth.parquet")).stdout
+
+    def shown() -> dict[str, object]:
+        found: dict[str, object] = json.loads(taxiway("endpoints", "show", "rain", "--json").stdout)
+        return found
+
+    wait_until(lambda: shown()["outcomes"] == 40, "the outcomes")
+    assert shown()["live"] == older
+    assert json.loads(taxiway("drift", "rain", "--json").stdout)[0]["drift"]
+    wait_until(
+        lambda: json.loads(taxiway("shadow", "report", "rain", "--json").stdout)["n_pairs"] == 40, "the pairs"
+    )
+    assert "verdict" in taxiway("promote", "rain", ok=False).stderr
+    assert newer in taxiway("promote", "rain", "--force").stdout
+    assert older in taxiway("rollback", "rain").stdout
+    text = taxiway("timeline", "rain").stdout
+    assert "was promoted over" in text
+    assert "was rolled back to" in text
+    for command in (
+        ("models", "list"),
+        ("models", "show", "rain"),
+        ("endpoints", "show", "rain"),
+        ("drift", "rain"),
+    ):
+        assert "rain" in taxiway(*command).stdout
+    assert "rain" in taxiway("agent", "status").stdout or "watching" in taxiway("agent", "status").stdout
+    taxiway("endpoints", "delete", "rain", "--yes")
+    assert json.loads(taxiway("endpoints", "list", "--json").stdout) == []
