@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
@@ -43,8 +44,32 @@ def test_the_discovery_and_the_displays_import_nothing_heavy() -> None:
 
 
 def test_the_extension_adds_at_most_a_fifth_of_a_second() -> None:
+    """Measured as the processor time of a server's start, in turns with and without it.
+
+    The median of five is held to 0.2 s, and to a fifth of the bare start, so that a slow machine does not
+    hide a heavy import.
+    """
     code = (
-        "import time, jupyter_server.serverapp; start = time.perf_counter(); "
-        "import taxiway; taxiway._jupyter_server_extension_points(); print(time.perf_counter() - start)"
+        "import sys, time; from jupyter_server.serverapp import ServerApp; app = ServerApp(); "
+        "app.initialize(['--ServerApp.jpserver_extensions=' + sys.argv[1], '--ServerApp.port=0', "
+        "'--ServerApp.open_browser=False', '--ServerApp.allow_root=True', '--IdentityProvider.token=t']); "
+        "print(time.process_time())"
     )
-    assert statistics.median(float(run(code)) for _ in range(3)) <= 0.2
+    bare, extended = [], []
+    for _ in range(5):
+        bare.append(start_seconds(code, "{}"))
+        extended.append(start_seconds(code, "{'taxiway': True}"))
+    added = statistics.median(extended) - statistics.median(bare)
+    assert added <= 0.2
+    assert added <= 0.2 * statistics.median(bare)
+
+
+def start_seconds(code: str, extensions: str) -> float:
+    done = subprocess.run(
+        [sys.executable, "-c", code, extensions],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "JUPYTER_NO_CONFIG": "1"},
+    )
+    return float(done.stdout.split()[-1])
