@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 STAMPS := .make
+LAB_PORT ?= 8888
 export PATH := $(BIN):$(PATH)
 export TAXIWAY_HOME ?= $(CURDIR)/.make/home
 export BENTOML_DO_NOT_TRACK := True
@@ -25,12 +26,12 @@ setup: $(STAMPS)/extension ## Make .venv, build the front end, install the exten
 
 demo: setup ## Set up, and take a model through every stage on real data
 	@taxiway demo
-	@port=$${TAXIWAY_LAB_PORT:-8888}; \
-	echo "To look at it in JupyterLab: make lab, then open http://127.0.0.1:$$port/lab?token=taxiway"; \
-	echo "To stop all that was started: make stop"
+	@echo "To see it in JupyterLab: make lab, then open http://127.0.0.1:$(LAB_PORT)/lab (it prints the link with its token)"
+	@echo "To stop all that was started: make stop"
 
 lab: setup ## Open JupyterLab on the demo's home
-	jupyter lab --no-browser --ip=127.0.0.1 --port=$${TAXIWAY_LAB_PORT:-8888} --ServerApp.root_dir=notebooks
+	jupyter lab --no-browser --ip=127.0.0.1 --port=$(LAB_PORT) --ServerApp.root_dir=notebooks \
+	  $(if $(filter 0,$(shell id -u)),--allow-root)
 
 stop: ## Stop every process that the demo started
 	@taxiway agent stop

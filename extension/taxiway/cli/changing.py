@@ -85,6 +85,8 @@ def retrain_run(
     from taxiway.control import agent_process, desired, retraining, views
     from taxiway.control.ledger import actor, ledger, now
 
+    if not notebook.expanduser().is_file():
+        raise InputError(f"There is no notebook at {notebook}.", hint="Give the path of an .ipynb file.")
     values = dict(_parameter(pair) for pair in parameter or [])
     with ledger().transaction() as session:
         if endpoint:
@@ -105,6 +107,7 @@ def retrain_run(
     shown = None
     while wait and found["state"] in retraining.OPEN:
         time.sleep(0.3)
+        agent_process.start()  # does nothing while one runs
         found = next(run for run in views.runs() if run["id"] == row.id)
         if found["progress"] and found["progress"] != shown and not json_:
             shown = found["progress"]

@@ -18,7 +18,7 @@ def deploy(
     to: Annotated[str, typer.Option(help="The back end.")] = "local",
     endpoint: Annotated[str | None, typer.Option(help="The endpoint; the Model's name if not given.")] = None,
     window: Annotated[str | None, typer.Option(help="hour, day, week or month.")] = None,
-    workers: Annotated[int, typer.Option(help="Serving processes.")] = 1,
+    workers: Annotated[int | None, typer.Option(help="Serving processes.")] = None,
     override: Annotated[
         list[str] | None, typer.Option(help="A blocking check that may have failed; repeatable.")
     ] = None,

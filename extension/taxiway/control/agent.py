@@ -13,11 +13,12 @@ import socket
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from types import FrameType
 
 from sqlalchemy import select
 
+from taxiway.control import logs
+from taxiway.control.agent_process import is_agent
 from taxiway.control.ledger import Ledger, ledger, now, record
 from taxiway.control.monitor_process import MonitorSupervisor
 from taxiway.control.reconcile import Reconciler
@@ -27,7 +28,7 @@ from taxiway.errors import AgentError
 from taxiway.settings import settings
 
 LEASE = "agent"
-LEASE_SECONDS = 10.0
+LEASE_SECONDS = 60.0  # a holder that died on this machine is seen by its process at once
 RENEW_SECONDS = 2.0
 POLL_SECONDS = 0.1
 
@@ -50,6 +51,7 @@ class Agent:
         self.reconcilers: dict[str, Reconciler] = {}
         self.monitor = MonitorSupervisor(book)
         self.runs = RunSupervisor(book)
+        self._lost = False
         self._renewed = 0.0
         self._token = ""
         self._rows: list[EndpointRow] = []
@@ -62,11 +64,12 @@ class Agent:
         log.info("the agent holds the lease as %s", self.holder)
         try:
             while not self.stopping:
-                self._tick()
+                self._guarded("a round", self._tick)
                 time.sleep(POLL_SECONDS)
         finally:
             self.monitor.stop()
-            self.runs.stop()
+            if not self._lost:  # else the runs are the new holder's
+                self.runs.stop()
             self._drop_lease()
             log.info("the agent has stopped")
 
@@ -76,6 +79,11 @@ class Agent:
 
     def _tick(self) -> None:
         monotonic = time.monotonic()
+        if monotonic - self._renewed >= RENEW_SECONDS:
+            self._renew_lease([row for row in self._rows if row.desired == "running"])
+            self._renewed = monotonic
+            if self.stopping:
+                return
         token = self.ledger.data_version()
         if token != self._token:
             self._token = token
@@ -89,9 +97,6 @@ class Agent:
         running = [row for row in self._rows if row.desired == "running"]
         self._guarded("the monitor", lambda: self.monitor.supervise(running, monotonic))
         self._guarded("retraining", lambda: self.runs.supervise(monotonic))
-        if monotonic - self._renewed >= RENEW_SECONDS:
-            self._renew_lease(running)
-            self._renewed = monotonic
 
     def _guarded(self, what: str, work: Callable[[], None]) -> None:
         """One part's failure must not end the others."""
@@ -124,7 +129,7 @@ class Agent:
             row = session.get(LeaseRow, LEASE)
             if row is None or row.holder != self.holder:
                 log.warning("the lease is held by %s now", row.holder if row else "nobody")
-                self.stopping = True
+                self._lost = self.stopping = True
                 return
             row.expires = now() + timedelta(seconds=LEASE_SECONDS)
             row.doing = "watching " + ", ".join(parts)
@@ -139,26 +144,12 @@ class Agent:
 
 def _alive(row: LeaseRow) -> bool:
     """Tell whether a lease's holder still lives; on another machine only its expiry can tell."""
-    if not row.holder.startswith(socket.gethostname() + ":"):
-        return True
-    try:
-        os.kill(row.pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    try:
-        return b"taxiway" in Path(f"/proc/{row.pid}/cmdline").read_bytes()
-    except OSError:
-        return True
+    return not row.holder.startswith(socket.gethostname() + ":") or is_agent(row.pid)
 
 
 def main() -> None:
     """Run the agent in this process, logging to standard error."""
-    logging.basicConfig(
-        level=logging.INFO,
-        format='{"time":"%(asctime)s","logger":"%(name)s","level":"%(levelname)s","message":"%(message)s"}',
-    )
+    logs.configure()
     settings().home.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         Agent(ledger()).run()

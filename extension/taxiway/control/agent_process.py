@@ -39,7 +39,7 @@ def status() -> AgentState:
     _reap()
     with ledger().reading() as session:
         row = session.get(LeaseRow, "agent")
-    if row is None or row.expires < now() or not _is_agent(row.pid):
+    if row is None or row.expires < now() or not is_agent(row.pid):
         return AgentState(False)
     return AgentState(True, row.pid, row.since, row.doing)
 
@@ -138,7 +138,8 @@ def _reap() -> None:
     _started[:] = [process for process in _started if process.poll() is None]
 
 
-def _is_agent(pid: int) -> bool:
+def is_agent(pid: int) -> bool:
+    """Tell whether a process of this machine is an agent."""
     try:
         process = psutil.Process(pid)
         return process.status() != psutil.STATUS_ZOMBIE and "taxiway.control.agent" in process.cmdline()

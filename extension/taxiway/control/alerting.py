@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from taxiway.control.ledger import Ledger, now, record
-from taxiway.control.tables import AlertRow, EndpointRow, SchemaRow, WindowRow
+from taxiway.control.tables import GRACE, AlertRow, EndpointRow, SchemaRow, WindowRow
 from taxiway.monitoring.alerts import Alert, fold
 from taxiway.monitoring.context import Baseline, Context, WindowDrift, WindowPerformance
 from taxiway.monitoring.drift import ColumnDrift
@@ -22,16 +21,20 @@ from taxiway.packaging import registry
 from taxiway.packaging.model import Model
 
 NEWEST = 60
-GRACE = timedelta(minutes=2)
 OUTSIDE_RULES = ("monitor_stopped",)
 
 
 def evaluate(ledger: Ledger, endpoint: str) -> None:
     """Evaluate the rules and open, update or resolve alerts, each change with an event."""
+    with ledger.reading() as session:
+        row = session.get(EndpointRow, endpoint)
+        if row is None or row.desired == "absent":
+            return
+        model = registry.load(row.live)
     with ledger.transaction() as session:
         row = session.get(EndpointRow, endpoint)
-        if row is None:
-            return
+        if row is None or row.live != model.tag:
+            return  # it was switched meanwhile; the next cycle looks again
         _resolve_outside(session, endpoint)
         stored = {
             alert.fingerprint: alert
@@ -42,7 +45,7 @@ def evaluate(ledger: Ledger, endpoint: str) -> None:
             )
         }
         known = [_alert(alert) for alert in stored.values()]
-        for change in fold(hold(_context(session, row)), known, now=now()):
+        for change in fold(hold(_context(session, row, model)), known, now=now()):
             values = {entry.name: getattr(change.alert, entry.name) for entry in fields(change.alert)}
             alert = stored.get(change.alert.fingerprint)
             if alert is None:
@@ -65,7 +68,7 @@ def evaluate(ledger: Ledger, endpoint: str) -> None:
                 )
 
 
-def _context(session: Session, row: EndpointRow) -> Context:
+def _context(session: Session, row: EndpointRow, model: Model) -> Context:
     """Gather what the rules look at."""
     windows = list(
         session.scalars(
@@ -90,7 +93,6 @@ def _context(session: Session, row: EndpointRow) -> Context:
         drift.append(WindowDrift(columns=[_column(entry) for entry in window.drift], **common))
         if window.performance:
             performance.append(WindowPerformance(performance=_performance(window.performance), **common))
-    model = registry.load(row.live)
     findings = session.scalars(select(SchemaRow).where(SchemaRow.endpoint == row.name))
     return Context(
         endpoint=row.name,

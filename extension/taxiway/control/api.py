@@ -11,7 +11,7 @@ from taxiway.control import agent_process, desired
 from taxiway.control.endpoint import WAIT_SECONDS, Endpoint
 from taxiway.control.ledger import actor, ledger
 from taxiway.control.tables import EndpointRow
-from taxiway.errors import PreflightError, UnsupportedError
+from taxiway.errors import UnsupportedError
 from taxiway.settings import Window, settings
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def deploy(
     to: str = "local",
     endpoint: str | None = None,
     window: Window | None = None,
-    workers: int = 1,
+    workers: int | None = None,
     policies: Mapping[str, str] | None = None,
     override: Sequence[str] = (),
     wait: bool = True,
@@ -44,7 +44,7 @@ def deploy(
     window
         The length of a monitoring window: ``hour``, ``day``, ``week`` or ``month``.
     workers
-        Serving processes.
+        Serving processes; those it has, or one.
     policies
         ``reject``, ``warn`` or ``ignore`` for each kind of finding in a request: ``{"extra": "reject"}``.
     override
@@ -69,18 +69,7 @@ def deploy(
     from taxiway.packaging import registry
 
     found = registry.load(model if isinstance(model, str) else model.tag)
-    failed = [
-        check
-        for check in found.preflight().checks
-        if check.level == "blocking" and check.result == "failed" and check.name not in override
-    ]
-    if failed:
-        first = failed[0]
-        names = ", ".join(check.name for check in failed)
-        raise PreflightError(
-            f"{found.tag} did not pass {names}: {first.reason}",
-            hint=f"{first.remedy} Or override by name: override={[check.name for check in failed]!r}.",
-        )
+    found.preflight().require(found.tag, override)
     diagnosis = backend(to).check()
     if not diagnosis.ok:
         problem, remedy = diagnosis.problems[0]
@@ -94,8 +83,8 @@ def deploy(
             model=found.tag,
             backend=to,
             window=window or (existing.window if existing else settings().window),
-            workers=workers,
-            policies=dict(policies or {}),
+            workers=workers or (existing.workers if existing else 1),
+            policies=dict(policies if policies is not None else existing.policies if existing else {}),
             overridden=override,
             by=actor(channel),
         )

@@ -147,13 +147,22 @@ class Endpoint:
             self._client = EndpointClient(url)
         return self._client
 
-    def start_shadow(self, model: Model | str, *, wait: bool = True) -> Endpoint:
-        """Let a Model see the live traffic; it never touches a response."""
+    def start_shadow(
+        self, model: Model | str, *, override: Sequence[str] = (), wait: bool = True
+    ) -> Endpoint:
+        """Let a Model see the live traffic; it never touches a response.
+
+        Parameters
+        ----------
+        override
+            Names of blocking preflight checks that may have failed.
+        """
         from taxiway.packaging import registry
 
-        tag = registry.load(model).tag if isinstance(model, str) else model.tag
+        found = registry.load(model if isinstance(model, str) else model.tag)
+        found.preflight().require(found.tag, override)
         with ledger().transaction() as session:
-            desired.start_shadow(session, self.name, tag, by=actor(self._channel))
+            desired.start_shadow(session, self.name, found.tag, by=actor(self._channel))
         return self.wait() if wait else self
 
     def stop_shadow(self, *, wait: bool = True) -> Endpoint:
@@ -184,6 +193,7 @@ class Endpoint:
         """Stop serving; the prediction log, the Models and the history stay."""
         with ledger().transaction() as session:
             desired.delete(session, self.name, by=actor(self._channel))
+        agent_process.start()
         deadline = time.monotonic() + WAIT_SECONDS
         while wait and time.monotonic() < deadline:
             with ledger().reading() as session:
@@ -191,6 +201,10 @@ class Endpoint:
             if seen is None or seen.status == "ABSENT":
                 return
             time.sleep(0.05)
+        if wait:
+            raise NotReadyError(
+                f"Endpoint {self.name!r} still runs.", hint="Read the end of agent.log in TAXIWAY_HOME."
+            )
 
     def retrain_on_drift(
         self,

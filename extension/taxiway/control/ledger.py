@@ -23,6 +23,7 @@ from taxiway.errors import InputError, TaxiwayError
 from taxiway.settings import settings
 
 REVISION = "0001"
+WRITER_LOCK = 0x7A71  # any number that no other user of the database takes
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -61,6 +62,8 @@ class Ledger:
             parsed = make_url(url)
             if parsed.get_backend_name() == "sqlite" and parsed.database:
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                # SQLite gives its -wal and -shm files the mode of this one
+                os.close(os.open(parsed.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self.engine = create_engine(parsed)
         except (ArgumentError, NoSuchModuleError) as error:
             raise InputError(
@@ -92,14 +95,13 @@ class Ledger:
         with self.engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-        database = self.engine.url.database
-        if self.engine.dialect.name == "sqlite" and database:
-            Path(database).chmod(0o600)
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """Open a session that commits at the end of the block, or changes nothing."""
         with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            if self.engine.dialect.name == "postgresql":  # one writer at a time, as with BEGIN IMMEDIATE
+                session.execute(select(func.pg_advisory_xact_lock(WRITER_LOCK)))
             yield session
 
     @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
+import time
 from dataclasses import asdict
 from datetime import datetime
 from functools import lru_cache
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from taxiway.packaging.model import Model
 
 MOST_RECORDS = 50_000
+LOOK_SECONDS = 30.0
+ORPHAN_SECONDS = 60.0  # a file is written before the commit that names it
 
 log = logging.getLogger("taxiway.monitor")
 
@@ -59,6 +62,7 @@ class Monitor:
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
+        self._look = 0.0
 
     def cycle(self) -> bool:
         """Read what is new and judge it; tell whether there was anything."""
@@ -67,18 +71,26 @@ class Monitor:
             spools = dict(
                 session.execute(select(ObservationRow.endpoint, ObservationRow.spool)).tuples().all()
             )
-        busy = False
+        look = time.monotonic() >= self._look  # a window may be over although nothing new has come
+        if look:
+            self._look = time.monotonic() + LOOK_SECONDS
+        busy, failed = False, None
         for row in rows:
             try:
                 spool = spools.get(row.name)
                 read = self._ingest(row, Path(spool)) if spool else False
                 judged = self._judge(row)
-                if read or judged:
-                    busy = True
-                    self._compare_shadow(row)
+                if read or judged or look:
+                    busy |= read or judged
                     alerting.evaluate(self.ledger, row.name)
+                    self._compare_shadow(row)
             except TaxiwayError as error:
                 log.error("%s: %s", row.name, error)
+            except Exception as error:
+                log.exception("%s cannot be monitored", row.name)
+                failed = error
+        if failed is not None:
+            raise failed  # after every endpoint had its turn; the supervisor tells that the monitor stopped
         return busy
 
     def _ingest(self, row: EndpointRow, spool: Path) -> bool:
@@ -86,13 +98,7 @@ class Monitor:
         records: list[dict[str, Any]] = []
         ends: dict[Path, int] = {}
         with self.ledger.reading() as session:
-            known = dict(
-                session.execute(
-                    select(SegmentRow.path, SegmentRow.offset).where(SegmentRow.endpoint == row.name)
-                )
-                .tuples()
-                .all()
-            )
+            known = _offsets(session, row.name)
         for path in list_segments(spool):
             with contextlib.suppress(FileNotFoundError):
                 found, ends[path] = read_segment(path, known.get(str(path), 0))
@@ -104,13 +110,21 @@ class Monitor:
             return False
         predictions = prediction_log.predictions_frame(records)
         outcomes = prediction_log.outcomes_frame(records)
+        # all that is slow comes before the transaction, which holds off every other writer
+        with self.ledger.reading() as session:
+            changed = _with_predictions(session, row, predictions)
+            touched = _windows_of(session, row.name, outcomes)
+        if len(outcomes):
+            changed.append(parts.write(row.name, "outcome", outcomes))
         with self.ledger.transaction() as session:
-            if len(predictions):
-                self._add_predictions(session, row, predictions)
-            if len(outcomes):
-                session.add(parts.write(row.name, "outcome", outcomes))
-                session.flush()
-                _mark_unjudged(session, row.name, outcomes)
+            if _offsets(session, row.name) != known:
+                return False  # another monitor, of an agent that was being killed, has read the same
+            for entry in changed:
+                session.merge(entry)
+            session.flush()
+            for key in touched:
+                if (window := session.get(WindowRow, key)) is not None:
+                    window.judged = False
             _add_findings(session, row.name, records)
             for path, offset in ends.items():
                 session.merge(SegmentRow(path=str(path), endpoint=row.name, offset=offset))
@@ -118,39 +132,8 @@ class Monitor:
         log.info("%s: %d predictions, %d outcomes", row.name, len(predictions), len(outcomes))
         return True
 
-    def _add_predictions(self, session: Session, row: EndpointRow, predictions: pd.DataFrame) -> None:
-        unit: Any = row.window
-        starts = window_start(predictions["time"], unit)
-        groups: Any = predictions.groupby([starts, "model", "role"], sort=True)
-        for (start, model, role), frame in groups:
-            begins: datetime = start.to_pydatetime()
-            session.add(
-                parts.write(row.name, "prediction", frame, window_start=begins, model=model, role=role)
-            )
-            view = profiles.profile(prediction_log.model_frame(frame), time=begins)
-            window = session.get(WindowRow, (row.name, begins, model, role))
-            if window is None:
-                window = WindowRow(
-                    endpoint=row.name,
-                    start=begins,
-                    end=window_end(begins, unit),
-                    model=model,
-                    role=role,
-                    rows=0,
-                    profile="",
-                )
-                session.add(window)
-            else:
-                view = profiles.merge([profiles.read(Path(window.profile)), view])
-            path = (
-                parts.folder(row.name) / "profiles" / f"{begins:%Y%m%dT%H}-{role}-{secrets.token_hex(6)}.bin"
-            )
-            profiles.write(view, path)
-            window.profile, window.rows, window.judged = str(path), window.rows + len(frame), False
-            window.updated = now()
-
     def _tidy(self, endpoint: str, ends: dict[Path, int]) -> None:
-        """Remove segments that are read to their end and will not grow, and profiles that were merged."""
+        """Remove segments that are read to their end and will not grow, and files that no row names."""
         done = [path for path, end in ends.items() if is_finished(path) and end >= _size(path)]
         if done:
             with self.ledger.transaction() as session:
@@ -160,9 +143,10 @@ class Monitor:
                         session.delete(segment)
         with self.ledger.reading() as session:
             kept = set(session.scalars(select(WindowRow.profile).where(WindowRow.endpoint == endpoint)))
-        for profile in (parts.folder(endpoint) / "profiles").glob("*.bin"):
-            if str(profile) not in kept:
-                profile.unlink(missing_ok=True)
+            kept |= set(session.scalars(select(PartRow.path).where(PartRow.endpoint == endpoint)))
+        for file in parts.folder(endpoint).glob("*/*"):
+            if str(file) not in kept and time.time() - _modified(file) > ORPHAN_SECONDS:
+                file.unlink(missing_ok=True)
 
     def _judge(self, row: EndpointRow) -> bool:
         """Compute drift and performance of the windows that are marked unjudged."""
@@ -231,6 +215,12 @@ class Monitor:
                 )
 
 
+def _offsets(session: Session, endpoint: str) -> dict[str, int]:
+    """Give how far each segment has been read."""
+    query = select(SegmentRow.path, SegmentRow.offset).where(SegmentRow.endpoint == endpoint)
+    return dict(session.execute(query).tuples().all())
+
+
 def _performance(model: Model, rows: list[PartRow], outcomes: pd.DataFrame) -> dict[str, Any] | None:
     """Measure a window, if its task has metrics here."""
     task = model.manifest.task
@@ -251,15 +241,48 @@ def _reference(model: Model) -> Any:
     return _read_reference(model.path / "reference.bin")
 
 
-def _mark_unjudged(session: Session, endpoint: str, outcomes: pd.DataFrame) -> None:
-    """Find the windows whose predictions the new outcomes belong to."""
-    told = set(outcomes["id"])
-    for part in parts.select_parts(session, endpoint, "prediction"):
-        if told.isdisjoint(parts.read([part], ["id"])["id"]):
-            continue
-        window = session.get(WindowRow, (endpoint, part.window_start, part.model, part.role))
-        if window is not None:
-            window.judged = False
+def _with_predictions(
+    session: Session, row: EndpointRow, predictions: pd.DataFrame
+) -> list[PartRow | WindowRow]:
+    """Write predictions and merged profiles; give the rows that make them count once they are committed."""
+    changed: list[PartRow | WindowRow] = []
+    unit: Any = row.window
+    groups: Any = predictions.groupby([window_start(predictions["time"], unit), "model", "role"], sort=True)
+    for (start, model, role), frame in groups:
+        begins: datetime = start.to_pydatetime()
+        view = profiles.profile(prediction_log.model_frame(frame), time=begins)
+        known = session.get(WindowRow, (row.name, begins, model, role))
+        if known is not None:
+            view = profiles.merge([profiles.read(Path(known.profile)), view])
+        path = parts.folder(row.name) / "profiles" / f"{begins:%Y%m%dT%H}-{role}-{secrets.token_hex(6)}.bin"
+        profiles.write(view, path)
+        changed.append(
+            parts.write(row.name, "prediction", frame, window_start=begins, model=model, role=role)
+        )
+        changed.append(
+            WindowRow(
+                endpoint=row.name,
+                start=begins,
+                end=window_end(begins, unit),
+                model=model,
+                role=role,
+                rows=len(frame) + (known.rows if known else 0),
+                profile=str(path),
+                judged=False,
+                updated=now(),
+            )
+        )
+    return changed
+
+
+def _windows_of(session: Session, endpoint: str, outcomes: pd.DataFrame) -> set[tuple[Any, ...]]:
+    """Find the windows whose predictions the outcomes belong to, by primary key."""
+    told, found = set(outcomes["id"]), set()
+    for part in parts.select_parts(session, endpoint, "prediction") if told else []:
+        key = (endpoint, part.window_start, part.model, part.role)
+        if key not in found and not told.isdisjoint(parts.read([part], ["id"])["id"]):
+            found.add(key)
+    return found
 
 
 def _add_findings(session: Session, endpoint: str, records: list[dict[str, Any]]) -> None:
@@ -273,6 +296,13 @@ def _add_findings(session: Session, endpoint: str, records: list[dict[str, Any]]
         return
     for finding in prediction_log.merge_findings([*stored, *fresh]):
         session.merge(SchemaRow(endpoint=endpoint, **asdict(finding)))
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return time.time()
 
 
 def _size(path: Path) -> int:

@@ -7,18 +7,28 @@ when the agent goes.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
 import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
+from taxiway.control import logs
 from taxiway.control.ledger import Ledger, ledger, now
-from taxiway.control.tables import AlertRow, EndpointRow, ObservationRow, SegmentRow
+from taxiway.control.tables import (
+    GRACE,
+    AlertRow,
+    EndpointRow,
+    ObservationRow,
+    SegmentRow,
+    WindowRow,
+)
 from taxiway.settings import settings
 
 IDLE_SECONDS = 60.0
@@ -38,6 +48,7 @@ class MonitorSupervisor:
         self.deaths = 0
         self._due = 0.0
         self._sizes: dict[str, int] = {}
+        self._reviewed = datetime.min.replace(tzinfo=UTC)
 
     def supervise(self, rows: list[EndpointRow], monotonic: float) -> None:
         """Look at the spools, and at the process."""
@@ -56,7 +67,7 @@ class MonitorSupervisor:
                 if self.deaths >= GIVE_UP:
                     self._alert(rows)
                 return
-        if self.process is None and self._has_grown(rows):
+        if self.process is None and (self._has_grown(rows) or self._is_due()):
             self._start()
 
     def doing(self) -> list[str]:
@@ -95,8 +106,22 @@ class MonitorSupervisor:
                         self._sizes[str(path)] = size
         return grown
 
+    def _is_due(self) -> bool:
+        """Tell whether a window has been over and quiet for a while since the last look."""
+        limit, since = now() - GRACE, self._reviewed
+        query = select(WindowRow.endpoint).where(
+            WindowRow.end <= limit,
+            WindowRow.updated <= limit,
+            or_(WindowRow.end > since, WindowRow.updated > since),
+        )
+        with self.ledger.reading() as session:
+            due = session.scalars(query.limit(1)).first() is not None
+        self._reviewed = limit if due else since
+        return due
+
     def _start(self) -> None:
-        with (settings().home / "monitor.log").open("ab") as output:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        with os.fdopen(os.open(settings().home / "monitor.log", flags, 0o600), "ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "taxiway.control.monitor_process"],
                 stdin=subprocess.PIPE,
@@ -123,7 +148,7 @@ class MonitorSupervisor:
                     AlertRow(
                         endpoint=row.name,
                         rule="monitor_stopped",
-                        fingerprint=f"monitor_stopped/{row.name}",
+                        fingerprint=hashlib.sha256(f"monitor_stopped/{row.name}".encode()).hexdigest()[:16],
                         severity="critical",
                         title=f"The monitor of {row.name} keeps stopping",
                         detail="Its log is monitor.log in TAXIWAY_HOME; predictions go on and are kept.",
@@ -135,11 +160,7 @@ class MonitorSupervisor:
 
 def main() -> None:
     """Run monitoring cycles until nothing has come for a while, or the agent is gone."""
-    logging.basicConfig(
-        level=logging.INFO,
-        format='{"time":"%(asctime)s","logger":"%(name)s","level":"%(levelname)s","message":"%(message)s"}',
-    )
-    logging.getLogger("whylogs").setLevel(logging.WARNING)
+    logs.configure()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from taxiway.control.monitor import Monitor
 

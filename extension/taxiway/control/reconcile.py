@@ -63,6 +63,7 @@ class Reconciler:
     ledger: Ledger
     name: str
     applied: int = 0
+    tried: int = 0
     failures: int = 0
     due: float = 0.0
     looked: float = 0.0
@@ -78,8 +79,9 @@ class Reconciler:
         monotonic
             The monotonic clock, in seconds.
         """
-        if row.generation == self.applied and monotonic < self.due:
+        if row.generation == self.tried and monotonic < self.due:
             return
+        self.tried = row.generation
         try:
             observation = self._act(row)
             self.failures = 0
@@ -90,7 +92,7 @@ class Reconciler:
             self.failures += 1
             observation = Observation(Status.UNKNOWN, now(), reason=f"{type(error).__name__}: {error}")
         waiting = observation.status in (Status.PENDING, Status.STOPPING)
-        pause = min(30.0, 0.5 * 2**self.failures) if self.failures else 0.1 if waiting else 1.0
+        pause = min(30.0, 0.5 * 2 ** min(self.failures, 6)) if self.failures else 0.1 if waiting else 1.0
         self.due = monotonic + pause
         self._write(row, observation)
 

@@ -17,7 +17,8 @@ from sqlalchemy.orm import Session
 from taxiway.control import desired
 from taxiway.control.ledger import Ledger, now, record
 from taxiway.control.tables import AlertRow, EndpointRow, RunRow, TriggerRow
-from taxiway.errors import ConflictError, InputError, NotFoundError
+from taxiway.errors import ConflictError, NotFoundError, TaxiwayError
+from taxiway.packaging import registry
 from taxiway.settings import settings
 
 DRIFT_RULES = ("data_drift", "prediction_drift", "performance_drop")
@@ -46,13 +47,9 @@ def request(
 
     Raises
     ------
-    InputError
-        There is no such notebook.
     ConflictError
         That run is known already.
     """
-    if not notebook.is_file():
-        raise InputError(f"There is no notebook at {notebook}.", hint="Give the path of an .ipynb file.")
     known = session.scalars(
         select(RunRow).where(RunRow.endpoint == endpoint, RunRow.logical_key == logical_key)
     ).first()
@@ -180,6 +177,7 @@ class RunSupervisor:
         self._children[row.id] = process
 
     def _watch(self, row: RunRow) -> None:
+        process = self._process(row)  # before the result: a process that is gone has written its last
         try:
             result = json.loads((run_dir(row.id) / "result.json").read_text())
         except (FileNotFoundError, ValueError):
@@ -188,7 +186,7 @@ class RunSupervisor:
         if result is not None:
             self._reap(row)
             self._finish(row, result["state"], result["error"], _packaged(row.id))
-        elif (process := self._process(row)) is None:
+        elif process is None:
             if (run_dir(row.id) / "process.json").exists() or row.id in self._children:
                 self._finish(row, "failed", "its process was killed before it ended", None)
             elif seconds > START_SECONDS:
@@ -219,11 +217,17 @@ class RunSupervisor:
                 model=model,
                 error=error,
             )
-            if model is None or row.endpoint is None:
+            if state != "succeeded" or model is None or row.endpoint is None:
                 return
             endpoint = session.get(EndpointRow, row.endpoint)
-            if endpoint is not None and endpoint.desired == "running" and endpoint.live != model:
+            if endpoint is None or endpoint.desired != "running" or endpoint.live == model:
+                return
+            try:
+                registry.load(model).preflight().require(model)
                 desired.start_shadow(session, row.endpoint, model, by="agent", why=f"retraining run {row.id}")
+            except TaxiwayError as problem:
+                text = f"{model} did not come into shadow: {problem.message}"
+                record(session, "shadow refused", text, by="agent", endpoint=row.endpoint, model=model)
 
     def _consider(self, name: str) -> None:
         """Queue a run when a rule of the trigger holds and enough new outcomes are there to learn from."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -17,6 +17,9 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+# A window is over once data of a later one has come, or once nothing more has come for this long.
+GRACE = timedelta(minutes=2)
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -225,11 +225,18 @@ class Job:
             lambda: self.endpoint.shadow_report().n_pairs >= len(days), f"{len(days)} mirrored predictions"
         )
         report = self.endpoint.shadow_report()
+        self.wait_for(
+            lambda: (self.detail()["shadow_report"] or {}).get("verdict") == report.verdict,
+            "verdict in the ledger",
+        )
+        self.wait_for(
+            lambda: self.accuracy(self.challenger, 2014, role="shadow").get("n", 0) >= len(days),
+            "judgement of the shadow's windows",
+        )
         live, shadow = (
             self.accuracy(self.model.tag, 2014),
             self.accuracy(self.challenger, 2014, role="shadow"),
         )
-        self.wait_for(lambda: self.detail()["shadow_report"], "the report in the ledger")
         self.summary.append(f"accuracy       before {share(live)}, after {share(shadow)} (2014, same days)")
         self.summary.append(f"shadow verdict {report.verdict}: {' '.join(report.reasons)}")
         self.verdict = report.verdict

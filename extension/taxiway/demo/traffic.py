@@ -55,6 +55,7 @@ def replay_while(endpoint: Endpoint, days: pd.DataFrame, switch: Callable[[], ob
     """
     import httpx
 
+    url = f"{endpoint.url}/predict"
     load, lock = Load(), threading.Lock()
     waiting = list(range(len(days)))
     switched = threading.Event()
@@ -67,7 +68,7 @@ def replay_while(endpoint: Endpoint, days: pd.DataFrame, switch: Callable[[], ob
                     if not waiting and switched.is_set():
                         return
                     place = waiting.pop(0) if waiting else len(days) - 1
-                model, failure = _ask(post, f"{endpoint.url}/predict", days.iloc[[place]])
+                model, failure = _ask(post, url, days.iloc[[place]])
                 with lock:
                     load.sent += 1
                     load.failures += [failure] if failure else []

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from taxiway.errors import InputError
+from taxiway.errors import InputError, PreflightError
 
 Level = Literal["blocking", "warning", "note"]
 Result = Literal["passed", "failed", "waived", "skipped"]
@@ -53,6 +53,22 @@ class Preflight:
     def blocking(self) -> tuple[Check, ...]:
         """The blocking checks that failed: these stop a deploy."""
         return tuple(check for check in self.checks if check.level == "blocking" and check.result == "failed")
+
+    def require(self, tag: str, override: Sequence[str] = ()) -> None:
+        """Insist that no blocking check failed, but for those that are overridden by name.
+
+        Raises
+        ------
+        PreflightError
+            One did; the hint says what mends it.
+        """
+        failed = [check for check in self.blocking if check.name not in override]
+        if failed:
+            names = [check.name for check in failed]
+            raise PreflightError(
+                f"{tag} did not pass {', '.join(names)}: {failed[0].reason}",
+                hint=f"{failed[0].remedy} Or override by name: override={names!r}.",
+            )
 
     def count(self, result: Result) -> int:
         """How many checks had this result."""

@@ -35,6 +35,7 @@ def stage(store: Path, name: str) -> Iterator[Path]:
 @contextmanager
 def _locked(folder: Path, *, wait: bool) -> Iterator[bool]:
     """Hold ``folder``'s lock; without ``wait``, give False if someone else holds it."""
+    settings().home.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
