@@ -12,10 +12,11 @@ import psutil
 import pytest
 
 from taxiway.control import agent_process, views
+from taxiway.control.api import deploy
 from taxiway.control.endpoint import Endpoint
 from taxiway.demo import traffic, weather
-from taxiway.errors import AgentError, ConflictError, NotFoundError, RequestError
-from taxiway.packaging import registry
+from taxiway.errors import AgentError, ConflictError, NotFoundError, PreflightError, RequestError
+from taxiway.packaging import package, registry
 from tests.conftest import processes_of
 
 Until = Callable[..., object]
@@ -201,3 +202,26 @@ def test_deleting_stops_serving_and_keeps_the_history(endpoint: Endpoint, home: 
     assert [event["event"] for event in views.timeline("rain")][-1] in ("deleted", "observed")
     with pytest.raises(NotFoundError):
         endpoint.predict(YEAR[weather.FEATURES].head(1))
+
+
+def test_nobody_else_can_read_what_lies_under_the_home(endpoint: Endpoint, home: Path, until: Until) -> None:
+    endpoint.predict(YEAR[weather.FEATURES].head(1))
+    until(lambda: views.endpoint_detail("rain")["requests"] == 1, "the prediction")
+    for name in ("ledger.sqlite", "ledger.sqlite-wal", "agent.log", "monitor.log"):
+        assert (home / name).stat().st_mode & 0o077 == 0, name
+    for spool in (home / "run" / "local" / "rain" / "spool").iterdir():
+        assert spool.stat().st_mode & 0o077 == 0
+
+
+def test_a_model_that_failed_preflight_comes_neither_live_nor_into_shadow(
+    endpoint: Endpoint, tags: tuple[str, str]
+) -> None:
+    days = DAYS.head(200)
+    fitted = weather.pipeline().set_params(randomforestclassifier__n_estimators=3)
+    leaking = days[weather.FEATURES].assign(truth=days["rain"])
+    fitted.steps[0][1].transformers[1][2].append("truth")
+    model = package(fitted.fit(leaking, days["rain"]), name="leak", reference=leaking, target=days["rain"])
+    for act in (lambda: deploy(model, endpoint="leak"), lambda: endpoint.start_shadow(model)):
+        with pytest.raises(PreflightError, match="target_leakage"):
+            act()
+    assert endpoint.start_shadow(model, override=["target_leakage"], wait=False).shadow == model.tag

@@ -15,7 +15,7 @@ from taxiway.control.endpoint import Endpoint
 from taxiway.control.ledger import ledger
 from taxiway.demo import traffic, weather
 from taxiway.demo.job import notebook as rain_train
-from taxiway.errors import ConflictError, InputError
+from taxiway.errors import ConflictError
 from tests.conftest import processes_of
 
 Until = Callable[..., Any]
@@ -29,13 +29,15 @@ def write(path: Path, *cells: str) -> Path:
     return path
 
 
-def ask(notebook: Path, key: str = "now", timeout: float = 120.0, **parameters: Any) -> str:
+def ask(
+    notebook: Path, key: str = "now", timeout: float = 120.0, endpoint: str | None = None, **parameters: Any
+) -> str:
     with ledger().transaction() as session:
         row = retraining.request(
             session,
             notebook=notebook,
             parameters=parameters,
-            endpoint=None,
+            endpoint=endpoint,
             trigger="a test",
             logical_key=key,
             timeout=timeout,
@@ -122,11 +124,6 @@ def test_one_logical_time_runs_once(home: Path, tmp_path: Path) -> None:
             retraining.request(session, **arguments)
 
 
-def test_a_missing_notebook_is_named(home: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"nowhere\.ipynb"):
-        ask(tmp_path / "nowhere.ipynb")
-
-
 def test_drift_runs_the_notebook_and_its_model_comes_into_shadow(endpoint: Endpoint, until: Until) -> None:
     days = weather.days()
     traffic.replay(endpoint, days[days["date"].dt.year == 2013].head(160))
@@ -137,3 +134,29 @@ def test_drift_runs_the_notebook_and_its_model_comes_into_shadow(endpoint: Endpo
     until(lambda: endpoint.shadow == run["model"], "the shadow")
     endpoint.wait()
     assert len(views.runs("rain")) == 1
+
+
+def test_a_failed_runs_model_does_not_come_into_shadow(
+    endpoint: Endpoint, tags: tuple[str, str], tmp_path: Path, until: Until
+) -> None:
+    path = write(
+        tmp_path / "gate.ipynb",
+        "import json, os, pathlib",
+        f"line = json.dumps({{'model': {tags[1]!r}}})",
+        "pathlib.Path(os.environ['TAXIWAY_RUN_DIR'], 'packaged.jsonl').write_text(line)",
+        "assert False, 'the quality gate'",
+    )
+    run_id = ask(path, endpoint="rain")
+    run = until(lambda: ended(run_id), "the run's end")
+    assert (run["state"], run["model"]) == ("failed", tags[1])
+    assert endpoint.shadow is None
+
+
+def test_a_notebook_that_was_moved_is_a_failed_run_and_stops_no_other(
+    home: Path, tmp_path: Path, until: Until
+) -> None:
+    gone, there = ask(tmp_path / "gone.ipynb", key="a"), write(tmp_path / "there.ipynb", "a = 0")
+    run = until(lambda: ended(gone), "the end of the one")
+    assert "gone.ipynb" in run["error"]
+    other = ask(there, key="b")
+    assert until(lambda: ended(other), "the end of the other")["state"] == "succeeded"

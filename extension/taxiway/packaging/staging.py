@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from taxiway.settings import settings
+
 
 @contextmanager
 def stage(store: Path, name: str) -> Iterator[Path]:

@@ -1,0 +1,50 @@
+"""What a reconciler does when nothing works."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from taxiway.control import desired
+from taxiway.control.ledger import Ledger
+from taxiway.control.reconcile import Reconciler, backend
+from taxiway.control.tables import EndpointRow, ObservationRow
+from taxiway.errors import InputError
+
+
+def test_an_unknown_back_end_is_named_with_those_there_are() -> None:
+    with pytest.raises(InputError, match="nowhere") as caught:
+        backend("nowhere")
+    assert "local" in caught.value.hint
+
+
+def test_a_model_that_is_gone_is_tried_less_and_less_often(taxiway_home: Path) -> None:
+    book = Ledger(f"sqlite:///{taxiway_home / 'ledger.sqlite'}")
+    with book.transaction() as session:
+        row = desired.deploy(
+            session,
+            endpoint="rain",
+            model="rain:000000000000",
+            backend="local",
+            window="hour",
+            workers=1,
+            policies={},
+            overridden=(),
+            by="test",
+        )
+    reconciler = Reconciler(book, "rain")
+    tries = 0
+    for tenths in range(36_000):  # an hour of the agent's rounds
+        before = reconciler.failures
+        reconciler.run(row, tenths / 10)
+        tries += reconciler.failures > before
+    assert 100 < tries < 200  # 30 s apart in the end
+    with book.reading() as session:
+        seen = session.get(ObservationRow, "rain")
+        stored = session.get(EndpointRow, "rain")
+    assert seen is not None
+    assert stored is not None
+    assert seen.status == "UNKNOWN"
+    assert "rain" in seen.reason
+    assert seen.generation != stored.generation
