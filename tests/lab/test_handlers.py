@@ -72,7 +72,9 @@ def test_no_route_of_ours_lets_the_unauthenticated_in(jupyter: Jupyter) -> None:
         for line in jupyter.log.splitlines()
         if "JupyterServerAuthWarning" in line or "unauthenticated" in line
     ]
-    assert not [line for line in warned if "taxiway" in line.lower()]
+    # by module or by route: the checkout's own folder may be called taxiway
+    ours = ("taxiway.lab", "taxiway/lab", "/taxiway/api")
+    assert not [line for line in warned if any(name in line for name in ours)]
 
 
 def test_the_overview_is_what_the_control_plane_says(client: httpx.Client, seed: Path) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 from taxiway.lab.feed import OverviewFeed
 from tests.lab import seeds
+
+T = TypeVar("T")
 
 
 def events(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
@@ -52,6 +55,12 @@ def test_two_watchers_see_the_same(client: httpx.Client, seed: Path) -> None:
         assert next(events(one.iter_lines())) == next(events(two.iter_lines()))
 
 
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run it in a thread of its own: Playwright keeps a loop running in this one once a browser was used."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
+
+
 class Counter:
     """A source that changes at every look."""
 
@@ -86,7 +95,7 @@ def test_nobody_watching_means_no_looks() -> None:
         await asyncio.sleep(0.1)
         return feed.watchers, looked, source.looks
 
-    watchers, before, after = asyncio.run(main())
+    watchers, before, after = run(main())
     assert watchers == 0
     assert after == before
 
@@ -99,7 +108,7 @@ def test_silence_is_broken_by_pings() -> None:
         await stream.aclose()
         return got
 
-    first, *pings = asyncio.run(main())
+    first, *pings = run(main())
     assert first.startswith("event: overview\n")
     assert pings == [": ping\n\n", ": ping\n\n"]
 
@@ -120,4 +129,4 @@ def test_closing_the_feed_ends_every_stream() -> None:
         await asyncio.wait_for(asyncio.gather(*watching), 2)
         return ended
 
-    assert sorted(asyncio.run(main())) == [0, 1]
+    assert sorted(run(main())) == [0, 1]
