@@ -4,6 +4,7 @@ import { RUN_TONES } from '../tones';
 import type { Run } from '../types';
 import { Badge } from './Badge';
 import { ModelLink } from './ModelLink';
+import { Phrase } from './Phrase';
 import { Time } from './Time';
 
 /** One execution of a retraining notebook. */
@@ -24,7 +25,9 @@ export function RunItem({ run }: { run: Run }): JSX.Element {
         />
       ) : null}
       <span className="taxiway-item-note">
-        <span>{run.trigger}</span>
+        <span>
+          <Phrase text={run.trigger} />
+        </span>
         <Time iso={run.started} />
         {run.started && run.ended ? (
           <span>{duration(Date.parse(run.ended) - Date.parse(run.started))}</span>

@@ -14,7 +14,7 @@ import psutil
 from sqlalchemy import select
 
 from taxiway.backends import EndpointRef, Suspendable
-from taxiway.control.ledger import ledger, now
+from taxiway.control.ledger import actor, ledger, now, record
 from taxiway.control.tables import EndpointRow, LeaseRow, ObservationRow
 from taxiway.errors import AgentError, TaxiwayError
 from taxiway.settings import settings
@@ -126,10 +126,13 @@ def _stop_serving() -> None:
             continue
         with ledger().transaction() as session:
             observation = session.get(ObservationRow, row.name)
-            if observation is not None:
-                observation.status, observation.time, observation.generation = seen.status.value, seen.time, 0
-                observation.live = observation.shadow = None
-                observation.reason = "stopped with the agent; `taxiway agent start` brings it back"
+            if observation is None or observation.status == seen.status.value:
+                continue
+            observation.status, observation.time, observation.generation = seen.status.value, seen.time, 0
+            observation.settled, observation.live, observation.shadow = observation.status, None, None
+            observation.reason = "stopped with the agent; `taxiway agent start` brings it back"
+            text = f"{row.name} stopped serving with the agent."
+            record(session, "stopped", text, by=actor("agent stop"), endpoint=row.name)
     if problems:
         raise AgentError(" ".join(problems), hint="Stop what is left by hand; `taxiway doctor` lists it.")
 

@@ -59,7 +59,7 @@ def evaluate(ledger: Ledger, endpoint: str) -> None:
                 record(
                     session,
                     f"alert {change.kind}",
-                    f"{'Resolved: ' if change.kind == 'resolved' else ''}{alert.title}.",
+                    f"{alert.title}.",
                     by="agent",
                     endpoint=endpoint,
                     alert=alert.id,
@@ -146,7 +146,7 @@ def _resolve_outside(session: Session, endpoint: str) -> None:
         record(
             session,
             "alert resolved",
-            f"Resolved: {alert.title}.",
+            f"{alert.title}.",
             by="agent",
             endpoint=endpoint,
             alert=alert.id,

@@ -130,9 +130,10 @@ class Reconciler:
         with self.ledger.transaction() as session:
             current = session.get(ObservationRow, self.name)
             if current is None:
-                current = ObservationRow(endpoint=self.name, status="", time=seen.time)
+                current = ObservationRow(endpoint=self.name, status="", settled="", time=seen.time)
                 session.add(current)
-            before = current.status
+            before, settling = current.settled, seen.status in (Status.PENDING, Status.STOPPING)
+            current.settled = before if settling else seen.status.value
             current.status, current.native, current.reason = seen.status.value, seen.native, seen.reason
             current.live, current.shadow, current.replicas = seen.live, seen.shadow, seen.replicas
             current.url = seen.url or (current.url if seen.status != Status.ABSENT else None)
@@ -140,7 +141,7 @@ class Reconciler:
             current.generation, current.time = max(generation, 0), seen.time
             if (stored := session.get(EndpointRow, self.name)) is not None and seen.url and not stored.port:
                 stored.port = urlsplit(seen.url).port or 0
-            if before != seen.status.value and seen.status not in (Status.PENDING, Status.STOPPING):
+            if current.settled != before:
                 record(
                     session,
                     "observed",

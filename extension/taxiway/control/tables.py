@@ -80,12 +80,16 @@ class EndpointRow(Table):
 
 
 class ObservationRow(Table):
-    """What the back end last said of an endpoint, and which generation had been applied then."""
+    """What the back end last said of an endpoint, and which generation had been applied then.
+
+    ``settled`` is the last status that was not on its way to another, so that the history tells of changes.
+    """
 
     __tablename__ = "observations"
 
     endpoint: Mapped[str] = mapped_column(ForeignKey("endpoints.name", ondelete="CASCADE"), primary_key=True)
     status: Mapped[str] = mapped_column(String(20))
+    settled: Mapped[str] = mapped_column(String(20), default="")
     native: Mapped[str] = mapped_column(Text, default="")
     reason: Mapped[str] = mapped_column(Text, default="")
     url: Mapped[str | None] = mapped_column(Text)

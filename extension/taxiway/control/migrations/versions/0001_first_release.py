@@ -170,6 +170,7 @@ def upgrade() -> None:
         "observations",
         sa.Column("endpoint", sa.String(100), nullable=False),
         sa.Column("status", sa.String(20), nullable=False),
+        sa.Column("settled", sa.String(20), nullable=False),
         sa.Column("native", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("url", sa.Text(), nullable=True),
