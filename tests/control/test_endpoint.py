@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from taxiway.control import agent_process, views
+from taxiway.control import agent_process, ledger, views
 from taxiway.control.api import deploy
 from taxiway.control.endpoint import Endpoint
 from taxiway.demo import traffic, weather
@@ -225,3 +226,12 @@ def test_a_model_that_failed_preflight_comes_neither_live_nor_into_shadow(
         with pytest.raises(PreflightError, match="target_leakage"):
             act()
     assert endpoint.start_shadow(model, override=["target_leakage"], wait=False).shadow == model.tag
+
+
+def test_an_agent_whose_home_was_removed_ends(home: Path, until: Until) -> None:
+    pid = agent_process.start().pid
+    assert pid is not None
+    shutil.rmtree(home)
+    until(lambda: not agent_process.is_agent(pid), "the agent's end")
+    home.mkdir()
+    ledger.close()

@@ -51,6 +51,7 @@ class Agent:
         self.reconcilers: dict[str, Reconciler] = {}
         self.monitor = MonitorSupervisor(book)
         self.runs = RunSupervisor(book)
+        self._home = settings().home
         self._lost = False
         self._renewed = 0.0
         self._token = ""
@@ -68,9 +69,9 @@ class Agent:
                 time.sleep(POLL_SECONDS)
         finally:
             self.monitor.stop()
-            if not self._lost:  # else the runs are the new holder's
+            if not self._lost:  # else the runs are the new holder's, and so is the lease
                 self.runs.stop()
-            self._drop_lease()
+                self._drop_lease()
             log.info("the agent has stopped")
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -79,6 +80,10 @@ class Agent:
 
     def _tick(self) -> None:
         monotonic = time.monotonic()
+        if not self._home.is_dir():
+            log.warning("%s was removed, and with it the reason to run", self._home)
+            self._lost = self.stopping = True
+            return
         if monotonic - self._renewed >= RENEW_SECONDS:
             self._renew_lease([row for row in self._rows if row.desired == "running"])
             self._renewed = monotonic
