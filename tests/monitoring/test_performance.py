@@ -10,7 +10,7 @@ from sklearn import metrics
 
 from taxiway.errors import InputError
 from taxiway.monitoring.log import outcomes_frame, predictions_frame
-from taxiway.monitoring.performance import correct, join_outcomes, performance, unknown_outcomes
+from taxiway.monitoring.performance import correct, join_outcomes, performance
 from tests.monitoring.records import AT, outcome, prediction
 
 
@@ -72,7 +72,7 @@ def test_one_outcome_has_a_wide_interval_and_does_not_crash():
     assert performance(joined([1.0], [2.0]), "regression").main.value == 1.0
 
 
-def test_the_latest_outcome_of_an_id_holds_and_unknown_ids_are_counted():
+def test_the_latest_outcome_of_an_id_holds_and_unknown_ids_change_nothing():
     predictions = predictions_frame([prediction(["a", "b", "c"])])
     records = [
         outcome(["a", "x"], ["rain", "dry"], at=AT + 5),
@@ -82,7 +82,6 @@ def test_the_latest_outcome_of_an_id_holds_and_unknown_ids_are_counted():
     outcomes = outcomes_frame(records)
     assert join_outcomes(predictions, outcomes)["outcome"].tolist()[:2] == ["dry", "dry"]
     assert join_outcomes(predictions, outcomes)["outcome"].isna().tolist() == [False, False, True]
-    assert unknown_outcomes(predictions, outcomes) == 1
 
 
 def test_joining_no_outcomes_keeps_the_predictions():

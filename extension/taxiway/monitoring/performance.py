@@ -75,11 +75,6 @@ def join_outcomes(predictions: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataF
     return joined.assign(outcome=joined["id"].map(known) if len(known) else None)
 
 
-def unknown_outcomes(predictions: pd.DataFrame, outcomes: pd.DataFrame) -> int:
-    """Count the ids that have an outcome but no prediction."""
-    return int((~outcomes["id"].drop_duplicates().isin(predictions["id"])).sum())
-
-
 def correct(predicted: pd.Series[Any], outcome: pd.Series[Any]) -> NDArray[np.bool_]:
     """Say of each label whether it is the outcome: 1, 1.0, True and "1" are one label."""
     left, right = _labels(predicted), _labels(outcome)
