@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,18 +32,20 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from taxiway.packaging.frameworks import adapter_for
-from taxiway.packaging.packing import _proven
 from taxiway.packaging.parity import Parity
+from taxiway.packaging.proof import prove
 from taxiway.packaging.reference import columns_of
 
 from .conftest import NUMERIC, Weather, columns
 
 
 def proven(model: Any, frame: pd.DataFrame) -> tuple[bytes, Parity]:
-    export, report = _proven(adapter_for(model), columns_of(frame), frame, None, waive=False)
+    with tempfile.TemporaryDirectory() as folder:
+        export, report = prove(adapter_for(model), columns_of(frame), frame, None, Path(folder), waive=False)
+        data = (export.folder / "model.onnx").read_bytes()
     assert report.passed
     assert report.rows == len(frame)
-    return export.data, report
+    return data, report
 
 
 CLASSIFIERS = [
@@ -90,11 +94,11 @@ def test_a_regressor_answers_alike(model: Any) -> None:
     proven(model, inputs)
 
 
-def test_several_predictions_become_several_columns() -> None:
+def test_several_predictions_become_several_columns(tmp_path: Path) -> None:
     inputs, target = load_diabetes(return_X_y=True, as_frame=True)
     both = pd.DataFrame({"y": target, "z": -2 * target})
     model = LinearRegression().fit(inputs, both)
-    export = adapter_for(model).export(columns_of(inputs), inputs, "float64")
+    export = adapter_for(model).export(columns_of(inputs), inputs, "float64", tmp_path)
     assert [output.name for output in export.outputs] == ["prediction_0", "prediction_1"]
     proven(model, inputs)
 
@@ -113,7 +117,7 @@ def test_a_model_fitted_on_an_array_takes_named_columns() -> None:
 
 
 @pytest.mark.parametrize("labels", ["text", "bool", "int", "float"])
-def test_labels_come_back_as_they_were(weather: Weather, labels: str) -> None:
+def test_labels_come_back_as_they_were(weather: Weather, labels: str, tmp_path: Path) -> None:
     target: Any = {
         "text": weather.rain.map({True: "rain", False: "dry"}),
         "bool": weather.rain,
@@ -122,7 +126,7 @@ def test_labels_come_back_as_they_were(weather: Weather, labels: str) -> None:
     }[labels]
     model = Pipeline([("columns", columns()), ("model", LogisticRegression())]).fit(weather.inputs, target)
     adapter = adapter_for(model)
-    export = adapter.export(columns_of(weather.inputs), weather.inputs, "float32")
+    export = adapter.export(columns_of(weather.inputs), weather.inputs, "float32", tmp_path)
     kinds = {"text": "string", "bool": "bool", "int": "int64", "float": "int64"}
     assert export.outputs[0].dtype == kinds[labels]
     proven(model, weather.inputs)

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from taxiway.errors import ParityError
 from taxiway.packaging import checks, digest, environment, lineage, parity, seeds
-from taxiway.packaging.frameworks import Adapter, Export
-from taxiway.packaging.manifest import FORMAT, Manifest
+from taxiway.packaging.frameworks import Adapter, Answers, Export
+from taxiway.packaging.manifest import FORMAT, Manifest, files_in
 from taxiway.packaging.model import (
     ENVIRONMENT,
-    ONNX,
     PARITY,
     PREFLIGHT,
     REFERENCE,
@@ -48,8 +47,11 @@ class Draft:
     target: str | None
     description: str
     metrics: Mapping[str, float]
+    slices: tuple[str, ...]
+    latency_ms: float
     waived: tuple[str, ...]
     pins: tuple[str, ...]
+    data_digest: str
 
     def digest(self) -> str:
         """Give the digest of what the Model is; not of when, where or by whom it was made."""
@@ -57,22 +59,28 @@ class Draft:
             {
                 "format": FORMAT,
                 "name": self.name,
-                "onnx": digest.of_bytes(self.export.data),
+                "runtime": self.export.runtime,
+                "engine": dict(self.export.engine),
+                "model": digest.of_files(self.export.folder, files_in(self.export.folder)),
                 "outputs": [asdict(column) for column in self.export.columns],
                 "signature": self.signature.to_dict(),
                 "classes": list(self.adapter.classes or ()),
                 "target": self.target,
                 "description": self.description,
                 "metrics": dict(self.metrics),
+                "slices": self.slices,
+                "latency_ms": self.latency_ms,
                 "waived": self.waived,
-                "data": digest.of_frame(self.frame, self.truth),
+                "data": self.data_digest,
                 "sample": digest.of_frame(self.sample),
                 "pins": self.pins,
             }
         )
 
     def write(self, folder: Path, identity: str) -> Preflight:
-        """Write every file of the Model, the manifest last; give the preflight.
+        """Write every file of the Model into an empty folder, the manifest last; give the preflight.
+
+        The files of the export are moved there.
 
         Raises
         ------
@@ -82,7 +90,6 @@ class Draft:
         session = Session(self.export)
         used = environment.record(self.adapter.modules(), seeds.in_force(self.adapter.seeds()))
         preflight = self._checked(session, used)
-        (folder / ONNX).write_bytes(self.export.data)
         (folder / REQUIREMENTS).write_text("\n".join(self.pins) + "\n", encoding="utf-8")
         _write_json(folder / SIGNATURE, self.signature.to_dict())
         _write_json(folder / ENVIRONMENT, used.to_dict())
@@ -90,6 +97,8 @@ class Draft:
         _write_json(folder / PREFLIGHT, preflight.to_dict())
         _write_json(folder / SAMPLE, self._sample(session))
         self._write_profile(session, folder / REFERENCE)
+        for path in self.export.folder.iterdir():
+            path.rename(folder / path.name)
         self._write_manifest(folder, identity)
         _ask_the_runtime(folder)
         return preflight
@@ -109,9 +118,11 @@ class Draft:
         return gather(found, self.waived)
 
     def _sample(self, session: Session) -> dict[str, Any]:
-        answers = session.answers(self.sample)
-        outputs = {name: [parity.plain(value) for value in values] for name, values in answers.items()}
-        return {"records": parity.records(self.sample), "outputs": outputs}
+        return {
+            "records": parity.records(self.sample),
+            "outputs": _plain(session.answers(self.sample)),
+            "original": _plain(self.adapter.answers(self.sample)),
+        }
 
     def _write_profile(self, session: Session, path: Path) -> None:
         from taxiway.monitoring import profiles
@@ -122,7 +133,7 @@ class Draft:
         profiles.write(profiles.profile(self.frame.assign(**more)), path)
 
     def _write_manifest(self, folder: Path, identity: str) -> None:
-        files = [path.name for path in folder.iterdir()]
+        files = files_in(folder)
         for name in files:
             with (folder / name).open("rb") as file:
                 os.fsync(file.fileno())
@@ -140,10 +151,18 @@ class Draft:
             metrics=self.metrics,
             size_bytes=sum((folder / name).stat().st_size for name in files),
             outputs=self.export.columns,
-            lineage=lineage.trace(digest.of_frame(self.frame, self.truth)),
+            lineage=lineage.trace(self.data_digest),
             bento=f"{self.name}:{version}",
             files=digest.of_files(folder, files),
+            runtime=self.export.runtime,
+            engine=self.export.engine,
+            slices=self.slices,
+            latency_ms=self.latency_ms,
         ).write(folder)
+
+
+def _plain(answers: Answers) -> dict[str, list[Any]]:
+    return {name: [parity.plain(value) for value in values] for name, values in answers.items()}
 
 
 def _write_json(path: Path, body: Mapping[str, Any]) -> None:

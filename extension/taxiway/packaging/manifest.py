@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from taxiway.errors import CorruptionError
 from taxiway.packaging import digest
@@ -16,6 +16,7 @@ FORMAT = 1
 FILE = "model.json"
 
 Task = Literal["classification", "regression", "clustering", "outliers"]
+Format = Literal["onnx", "savedmodel", "skops", "text"]
 Scalar = str | int | float | bool
 
 
@@ -58,7 +59,10 @@ class Manifest:
     lineage: Lineage
     bento: str | None
     files: Mapping[str, str]
-    runtime: str = "onnx"
+    runtime: Format = "onnx"
+    engine: Mapping[str, Any] = field(default_factory=dict)
+    slices: tuple[str, ...] = ()
+    latency_ms: float | None = None
     format: int = field(default=FORMAT)
 
     def write(self, folder: Path) -> None:
@@ -79,25 +83,38 @@ class Manifest:
         CorruptionError
             The file cannot be read, is of a later format, or is not what was written.
         """
+        path = folder / FILE
         try:
-            body = json.loads((folder / FILE).read_text(encoding="utf-8"))
+            return cls.parse(path.read_bytes(), str(path))
+        except OSError as error:
+            raise _untrusted(str(path), error) from error
+
+    @classmethod
+    def parse(cls, data: bytes, shown: str) -> Manifest:
+        """Read what ``write`` wrote, from bytes that messages call ``shown``.
+
+        Raises
+        ------
+        CorruptionError
+            It is of a later format, or not what was written.
+        """
+        try:
+            body = json.loads(data)
             seal = body.pop("seal")
             if body["format"] > FORMAT:
                 raise CorruptionError(
-                    f"{folder / FILE} was written by a later Taxiway.", hint="Upgrade taxiway here."
+                    f"{shown} was written by a later Taxiway.", hint="Upgrade taxiway here."
                 )
             if seal != digest.of_value(body):
                 raise ValueError("it was altered")
             classes = body["classes"]
             body["classes"] = None if classes is None else tuple(classes)
             body["outputs"] = tuple(OutputColumn(**output) for output in body["outputs"])
+            body["slices"] = tuple(body["slices"])
             body["lineage"] = Lineage(**body["lineage"])
             return cls(**body)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CorruptionError(
-                f"{folder / FILE} cannot be trusted: {error}.",
-                hint="Package the model again, or restore the file from a backup.",
-            ) from error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise _untrusted(shown, error) from error
 
     def verify(self, folder: Path) -> None:
         """Check every file of the Model against its digest.
@@ -107,7 +124,7 @@ class Manifest:
         CorruptionError
             A file is missing, added or altered.
         """
-        there = {path.name for path in folder.iterdir()} - {FILE}
+        there = set(files_in(folder)) - {FILE}
         wrong = sorted(there.symmetric_difference(self.files))
         for name in sorted(there.intersection(self.files)):
             path = folder / name
@@ -118,3 +135,22 @@ class Manifest:
                 f"Model {self.name}:{self.version} is not what was packaged: {', '.join(wrong)} differs.",
                 hint=f"Remove {folder} and package the model again.",
             )
+
+
+def _untrusted(shown: str, error: Exception) -> CorruptionError:
+    return CorruptionError(
+        f"{shown} cannot be trusted: {error}.",
+        hint="Package the model again, or restore the file from a backup.",
+    )
+
+
+def files_in(folder: Path) -> list[str]:
+    """Give the paths, relative to ``folder`` and with forward slashes, of all that lies in it but folders.
+
+    A link is given as what it is; it is not followed.
+    """
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_symlink() or not path.is_dir()
+    )

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from taxiway.packaging.environment import Comparison, Environment
     from taxiway.serving.runtime import Runtime
 
-ONNX = "model.onnx"
 SIGNATURE = "signature.json"
 ENVIRONMENT = "environment.json"
 REQUIREMENTS = "requirements.txt"
@@ -137,13 +136,10 @@ class Model:
 
         return Environment.read(self.path / ENVIRONMENT)
 
-    @cached_property
-    def _preflight(self) -> Preflight:
+    @property
+    def checks(self) -> Preflight:
+        """The checks on record: those made when it was packaged."""
         return Preflight.read(self.path / PREFLIGHT)
-
-    def preflight(self) -> Preflight:
-        """Give the checks it has passed or failed."""
-        return self._preflight
 
     def reference(self) -> Any:
         """Give the whylogs profile (a DatasetProfileView) of inputs, outputs and target."""
@@ -214,20 +210,21 @@ class Model:
             "framework": self.framework,
             "task": self.task,
             "size_bytes": self.size_bytes,
-            "preflight": self._preflight.to_counts(),
+            "preflight": self.checks.to_counts(),
             "live_on": [],
             "shadow_on": [],
         }
 
     def to_detail(self) -> dict[str, Any]:
         """Give the JSON form with everything that is shown of one Model."""
+        checks = self.checks
         return {
             **self.to_summary(),
             "description": self.description,
             "target": self.target,
             "classes": None if self.classes is None else list(self.classes),
             "metrics": dict(self.metrics),
-            "preflight": {**self._preflight.to_dict(), **self._preflight.to_counts()},
+            "preflight": {**checks.to_dict(), **checks.to_counts()},
             "signature": self._json(SIGNATURE),
             "parity": self.parity,
             "lineage": asdict(self.lineage),

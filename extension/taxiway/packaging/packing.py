@@ -5,22 +5,22 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taxiway.errors import InputError, PackagingError, ParityError
-from taxiway.packaging import bento, distributions, lineage, registry
+from taxiway.errors import InputError, PackagingError
+from taxiway.packaging import bento, digest, distributions, lineage, registry
 from taxiway.packaging import parity as parities
 from taxiway.packaging.draft import Draft
-from taxiway.packaging.frameworks import Adapter, Answers, Export, Precision, adapter_for
+from taxiway.packaging.frameworks import Options, adapter_for
+from taxiway.packaging.manifest import Format, Scalar, Task
 from taxiway.packaging.model import Model
-from taxiway.packaging.parity import Parity
 from taxiway.packaging.preflight import check_names
+from taxiway.packaging.proof import prove
 from taxiway.packaging.reference import check_frame, check_target, columns_of, in_order
-from taxiway.packaging.session import Session
 from taxiway.packaging.staging import stage
 from taxiway.settings import settings
-from taxiway.signature import Column, Signature
+from taxiway.signature import Signature
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,10 +39,16 @@ def package(
     sample: pd.DataFrame | None = None,
     description: str = "",
     metrics: Mapping[str, float] | None = None,
+    slices: Iterable[str] = (),
+    task: Task | None = None,
+    classes: Iterable[Scalar] | None = None,
+    format: Format | None = None,
+    trust: Iterable[str] = (),
+    latency_ms: float = 100.0,
     waive: Iterable[str] = (),
     progress: Progress | None = None,
 ) -> Model:
-    """Turn a fitted model into a Model: exported to ONNX, proven, checked, stored, and built as a Bento.
+    """Turn a fitted model into a Model: exported, proven, checked, stored, and built as a Bento.
 
     Packaging the same thing twice gives the same version, and writes nothing.
 
@@ -61,6 +67,17 @@ def package(
         kept with the Model (else rows of the reference are).
     description, metrics
         What you want to remember of it.
+    slices
+        Columns by whose values the model is judged apart, such as ``["region"]``.
+    task, classes
+        What a model does that does not know it itself (PyTorch, Keras, ONNX): ``"classification"`` with its
+        labels in the order of its outputs, or ``"regression"``.
+    format
+        ``"onnx"``, ``"savedmodel"`` or ``"skops"``, where the model's framework leaves a choice.
+    trust
+        Types that a skops file may hold beyond those that skops trusts itself: you have read their code.
+    latency_ms
+        What one row may take, at the 99th percentile, in milliseconds.
     waive
         Names of checks that may fail, which is recorded.
     progress
@@ -78,108 +95,69 @@ def package(
     tell = progress or _default_progress()
     registry.check_name(name)
     waived = check_names(waive)
-    adapter = adapter_for(model)
+    figures = _finite(metrics)
+    options = Options(task, None if classes is None else tuple(classes), format, _names(trust))
+    adapter = adapter_for(model, options)
     truth = check_target(check_frame(reference), target)
     frame = in_order(reference, adapter)
     extra = None
     if sample is not None:
         extra = _like(in_order(check_frame(sample, what="sample"), adapter, what="sample"), frame)
     columns = columns_of(frame)
-    tell(f"{name}: exporting to ONNX and comparing with the original")
-    export, report = _proven(adapter, columns, frame, extra, waive="parity" in waived)
-    draft = Draft(
-        name=name,
-        adapter=adapter,
-        frame=frame,
-        truth=truth,
-        sample=(frame if extra is None else extra).pipe(_few),
-        export=export,
-        parity=report,
-        signature=Signature(columns, export.outputs),
-        target=_target_name(target),
-        description=str(description),
-        metrics=_finite(metrics),
-        waived=waived,
-        pins=tuple(distributions.pins()),
-    )
-    packaged = _stored(draft, tell)
+    try:
+        with stage(settings().store, name) as folder:
+            tell(f"{name}: exporting and comparing with the original")
+            export, report = prove(adapter, columns, frame, extra, folder, waive="parity" in waived)
+            draft = Draft(
+                name=name,
+                adapter=adapter,
+                frame=frame,
+                truth=truth,
+                sample=(frame if extra is None else extra).pipe(_few),
+                export=export,
+                parity=report,
+                signature=Signature(columns, export.outputs),
+                target=_target_name(target),
+                description=str(description),
+                metrics=figures,
+                slices=_names(slices),
+                latency_ms=float(latency_ms),
+                waived=waived,
+                pins=tuple(distributions.pins((*distributions.SERVING, *export.requires))),
+                data_digest=digest.of_frame(frame, truth),
+            )
+            packaged = _stored(draft, folder / "model", tell)
+    except OSError as error:
+        raise PackagingError(
+            f"{name} could not be written: {error.strerror or error}.",
+            hint=f"Look at the space and the permissions of {settings().home}; nothing was half-written.",
+        ) from error
     lineage.report(packaged.tag)
     return packaged
 
 
-def _proven(
-    adapter: Adapter,
-    columns: tuple[Column, ...],
-    frame: pd.DataFrame,
-    sample: pd.DataFrame | None,
-    *,
-    waive: bool,
-) -> tuple[Export, Parity]:
-    """Export, in double precision if float32 does not answer as the original does."""
-    rows = parities.chosen_rows(frame, sample)
-    original = _asked(adapter, rows)
-    tried: list[tuple[Export, Parity]] = []
-    precisions: tuple[Precision, ...] = ("float32", "float64")
-    for precision in precisions:
-        try:
-            export = adapter.export(columns, frame, precision)
-        except PackagingError:
-            if not tried:
-                raise
-            break  # some steps have no form in double precision; the figures of float32 stand
-        report = parities.compare(original, Session(export).answers(rows), rows, precision)
-        if report.passed:
-            return export, report.after(*(earlier for _, earlier in tried))
-        tried.append((export, report))
-    best = min(tried, key=lambda one: (one[1].differing, one[1].largest))
-    export, report = best[0], best[1].after(*(other for _, other in tried if other is not best[1]))
-    if not waive:
-        figures = " ".join(one.sentence() for _, one in tried)
-        worst = report.worst
-        raise ParityError(
-            f"The exported model does not answer as the original does: {figures} "
-            f"Worst is row {worst.index}: {dict(worst.original)} became {dict(worst.exported)}.",
-            hint="Simplify the step that differs, or accept it with waive=('parity',).",
-        )
-    return export, replace(report, waived=True)
-
-
-def _asked(adapter: Adapter, rows: pd.DataFrame) -> Answers:
-    try:
-        return adapter.answers(rows)
-    except Exception as error:
-        # whatever a model raises on its own training data, it is no model to package
-        reason = str(error).partition("\n")[0]
-        raise PackagingError(
-            f"The model cannot predict the reference: {type(error).__name__}: {reason}",
-            hint="Pass the very data it was fitted on, with the same dtypes.",
-        ) from error
-
-
-def _stored(draft: Draft, tell: Progress) -> Model:
+def _stored(draft: Draft, folder: Path, tell: Progress) -> Model:
     identity = draft.digest()
     version = identity[:12]
     tag = f"{draft.name}:{version}"
-    try:
-        with stage(settings().store, draft.name) as folder:
-            there = registry.intact(draft.name, version)
-            if there is not None:
-                tell(f"{tag}: packaged before, nothing to write")
-                bento.build(there.path, tag)
-                return there
-            tell(f"{tag}: profiling {len(draft.frame):,} rows and running the preflight")
-            preflight = draft.write(folder, identity)
-            tell(f"{tag}: building the Bento")
-            bento.build(folder, tag)
-            packaged = registry.save(folder)
-    except OSError as error:
-        raise PackagingError(
-            f"{tag} could not be written: {error.strerror or error}.",
-            hint=f"Look at the space and the permissions of {settings().home}; nothing was half-written.",
-        ) from error
+    there = registry.intact(draft.name, version)
+    if there is not None:
+        tell(f"{tag}: packaged before, nothing to write")
+        bento.build(there.path, tag)
+        return there
+    tell(f"{tag}: profiling {len(draft.frame):,} rows and running the preflight")
+    folder.mkdir()
+    preflight = draft.write(folder, identity)
+    tell(f"{tag}: building the Bento")
+    bento.build(folder, tag)
+    packaged = registry.save(folder)
     verdict = "ready" if preflight.ok else "stored, but it may not be deployed"
     tell(f"{tag}: {verdict}, {preflight.count('passed')} of {len(preflight)} checks passed")
     return packaged
+
+
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(str(name) for name in names)
 
 
 def _few(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,53 +1,60 @@
-"""An exported model asked over whole frames, column by column, as the serving runtime asks it."""
+"""An exported model asked over whole frames, by the very engine that will serve it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from taxiway.errors import PackagingError
 from taxiway.packaging.frameworks import Answers, Export
+from taxiway.serving.engines import EngineError, open_engine
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_DTYPES = {
-    "tensor(double)": np.float64,
-    "tensor(float)": np.float32,
-    "tensor(int64)": np.int64,
-    "tensor(int32)": np.int32,
-    "tensor(bool)": np.bool_,
-    "tensor(string)": object,
-}
-_ROWS_AT_ONCE = 20_000
+Tensor: TypeAlias = "np.ndarray[Any, Any]"
+
+#: Rows in one run: enough to be fast, few enough for a model whose activations are large.
+ROWS_AT_ONCE = 5_000
 
 
 class Session:
-    """ONNX Runtime on the CPU, loaded with an export."""
+    """An export, opened.
+
+    Raises
+    ------
+    PackagingError
+        Its engine does not open it.
+    """
 
     def __init__(self, export: Export) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(export.data, options, providers=["CPUExecutionProvider"])
+        try:
+            self._engine = open_engine(export.folder, export.runtime, export.engine)
+        except EngineError as error:
+            raise PackagingError(
+                f"The exported model cannot be served: {error}.", hint="Report it to Taxiway."
+            ) from error
         self._columns = export.columns
-        self._inputs = {value.name: _DTYPES[value.type] for value in self._session.get_inputs()}
+        self._wanted = list(dict.fromkeys(column.tensor for column in export.columns))
 
-    def feed(self, frame: pd.DataFrame) -> dict[str, np.ndarray[Any, Any]]:
-        """Give one tensor of shape (rows, 1) per column; missing is NaN, or the empty text."""
-        return {name: _tensor(frame[name], dtype) for name, dtype in self._inputs.items()}
+    def feed(self, frame: pd.DataFrame) -> dict[str, Tensor]:
+        """Give the engine's tensors for the rows of a frame; missing is NaN, or the empty text."""
+        inputs = self._engine.inputs
+        if len(inputs) == 1 and inputs.keys() != set(frame.columns):
+            [(name, dtype)] = inputs.items()
+            return {name: np.stack([_values(frame[one], dtype) for one in frame.columns], axis=1)}
+        return {name: _values(frame[name], dtype).reshape(-1, 1) for name, dtype in inputs.items()}
 
-    def run(self, feed: dict[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
-        """Run the graph; give its output tensors by name."""
-        names = list(dict.fromkeys(column.tensor for column in self._columns))
-        return dict(zip(names, self._session.run(names, feed), strict=True))
+    def run(self, feed: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Run the model; give its output tensors by name."""
+        return dict(zip(self._wanted, self._engine.run(feed, self._wanted), strict=True))
 
     def answers(self, frame: pd.DataFrame) -> Answers:
         """Give each output column for every row of the frame."""
-        parts: dict[str, list[np.ndarray[Any, Any]]] = {column.name: [] for column in self._columns}
-        for start in range(0, len(frame), _ROWS_AT_ONCE):
-            tensors = self.run(self.feed(frame.iloc[start : start + _ROWS_AT_ONCE]))
+        parts: dict[str, list[Tensor]] = {column.name: [] for column in self._columns}
+        for start in range(0, len(frame), ROWS_AT_ONCE):
+            tensors = self.run(self.feed(frame.iloc[start : start + ROWS_AT_ONCE]))
             for column in self._columns:
                 tensor = tensors[column.tensor]
                 parts[column.name].append(
@@ -56,11 +63,9 @@ class Session:
         return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
 
-def _tensor(series: pd.Series[Any], dtype: Any) -> np.ndarray[Any, Any]:
-    if dtype is object:
-        values = series.astype(object).where(series.notna(), "").to_numpy(dtype=object)
-    elif np.issubdtype(dtype, np.floating):
-        values = series.to_numpy(dtype=dtype, na_value=np.nan)
-    else:
-        values = series.to_numpy(dtype=dtype)
-    return values.reshape(-1, 1)
+def _values(series: pd.Series[Any], dtype: np.dtype[Any]) -> Tensor:
+    if dtype.kind == "O":
+        return series.astype(object).where(series.notna(), "").to_numpy(dtype=object)
+    if dtype.kind == "f":
+        return series.to_numpy(dtype=dtype, na_value=np.nan)
+    return series.to_numpy(dtype=dtype)

@@ -1,4 +1,4 @@
-"""A Model's files, loaded and run with onnxruntime."""
+"""A Model's files, checked, opened with the engine of their format, and asked column by column."""
 
 from __future__ import annotations
 
@@ -11,24 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import orjson
 
 from taxiway.serving.block import Tensor, float_columns
+from taxiway.serving.engines import Engine, EngineError, open_engine
 from taxiway.signature import Signature
 
 RELATIVE_TOLERANCE = 1e-4
 ABSOLUTE_TOLERANCE = 1e-5
 _CHECK_REPEATS = 5
-
-_DTYPES: dict[str, np.dtype[Any]] = {
-    "tensor(double)": np.dtype(np.float64),
-    "tensor(float)": np.dtype(np.float32),
-    "tensor(int64)": np.dtype(np.int64),
-    "tensor(int32)": np.dtype(np.int32),
-    "tensor(bool)": np.dtype(np.bool_),
-    "tensor(string)": np.dtype(object),
-}
 
 
 class ModelError(Exception):
@@ -60,7 +51,7 @@ class Runtime:
     Parameters
     ----------
     directory
-        The Model's folder: ``model.json``, ``model.onnx``, ``signature.json`` and ``sample.json``.
+        The Model's folder: ``model.json``, ``signature.json``, ``sample.json`` and the model file itself.
     threads
         Threads within one prediction; more than one costs a small model more than it gives.
 
@@ -76,8 +67,8 @@ class Runtime:
         self.tag = f"{self.manifest['name']}:{self.manifest['version']}"
         self.signature = Signature.from_dict(_read(directory / "signature.json"))
         self.sample: dict[str, Any] = _read(directory / "sample.json")
-        self._session = _open(directory, self.manifest, threads)
-        self.feeds = _feeds(self._session, self.signature, self.tag)
+        self._engine = _open(directory, self.manifest, threads)
+        self.feeds = feeds(self._engine, self.signature, self.tag)
         self._bindings = [
             Binding(one["name"], one["tensor"], one.get("index")) for one in self.manifest["outputs"]
         ]
@@ -121,7 +112,7 @@ class Runtime:
             Output name → one value a row.
         """
         tensors = self._tensors_of(columns, block)
-        results = dict(zip(self._wanted, self._session.run(self._wanted, tensors), strict=True))
+        results = dict(zip(self._wanted, self._engine.run(tensors, self._wanted), strict=True))
         outputs = {}
         for binding in self._bindings:
             values = results[binding.tensor]
@@ -159,7 +150,7 @@ class Runtime:
         try:
             given = self.predict(columns)
         except Exception as error:
-            # onnxruntime raises many unrelated classes, each of which means the same here.
+            # engines raise many unrelated classes, each of which means the same here.
             raise ModelError(f"{self.tag} cannot answer its own sample: {error}") from error
         for name, expected in self.sample["outputs"].items():
             for row, (one, other) in enumerate(
@@ -186,44 +177,47 @@ def _read(path: Path) -> Any:
         raise ModelError(f"{path.name} of the Model in {path.parent} cannot be read: {error}") from error
 
 
-def _open(directory: Path, manifest: dict[str, Any], threads: int) -> Any:
+def _open(directory: Path, manifest: dict[str, Any], threads: int) -> Engine:
+    for name, digest in manifest.get("files", {}).items():
+        path = directory / name
+        try:
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise ModelError(f"{name} of the Model in {directory} cannot be read: {error}") from error
+        if found != digest:
+            raise ModelError(f"{name} of the Model in {directory} is not what it was when it was packaged")
     try:
-        content = (directory / "model.onnx").read_bytes()
-    except OSError as error:
-        raise ModelError(f"model.onnx of the Model in {directory} cannot be read: {error}") from error
-    recorded = manifest.get("files", {}).get("model.onnx")
-    if recorded is not None and hashlib.sha256(content).hexdigest() != recorded:
-        raise ModelError(f"model.onnx of the Model in {directory} is not what it was when it was packaged")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        # onnxruntime raises many unrelated classes, each of which means the same here.
-        raise ModelError(f"model.onnx of the Model in {directory} cannot be loaded: {error}") from error
+        return open_engine(
+            directory, manifest.get("runtime", "onnx"), manifest.get("engine"), threads=threads
+        )
+    except EngineError as error:
+        raise ModelError(f"The Model in {directory} cannot be opened: {error}") from error
 
 
-def _feeds(session: Any, signature: Signature, tag: str) -> list[Feed]:
-    inputs = {one.name: one for one in session.get_inputs()}
-    unknown = sorted({one.type for one in inputs.values()} - _DTYPES.keys())
-    if unknown:
-        raise ModelError(f"{tag} has inputs of types that are not served: {', '.join(unknown)}")
+def feeds(engine: Engine, signature: Signature, tag: str) -> list[Feed]:
+    """Say which columns fill which of the engine's tensors.
+
+    Raises
+    ------
+    ModelError
+        The tensors are not the columns.
+    """
+    inputs = engine.inputs
     names, floats = signature.names, float_columns(signature)
     if inputs.keys() == set(names):
-        return [_feed(inputs[name], (name,), floats) for name in names]
+        return [_feed(name, inputs[name], (name,), floats) for name in names]
     if len(inputs) == 1:
-        return [_feed(next(iter(inputs.values())), names, floats)]
+        [(tensor, dtype)] = inputs.items()
+        return [_feed(tensor, dtype, names, floats)]
     raise ModelError(
         f"{tag} has the inputs {sorted(inputs)}, but its signature has the columns {sorted(names)}"
     )
 
 
-def _feed(tensor: Any, columns: tuple[str, ...], floats: tuple[str, ...]) -> Feed:
-    dtype = _DTYPES[tensor.type]
+def _feed(tensor: str, dtype: np.dtype[Any], columns: tuple[str, ...], floats: tuple[str, ...]) -> Feed:
     blockwise = dtype.kind == "f" and (columns == floats or (len(columns) == 1 and columns[0] in floats))
-    return Feed(tensor.name, dtype, columns, tuple(map(floats.index, columns)) if blockwise else None)
+    return Feed(tensor, dtype, columns, tuple(map(floats.index, columns)) if blockwise else None)
 
 
 def _limits(dtype: np.dtype[Any]) -> tuple[float, float]:

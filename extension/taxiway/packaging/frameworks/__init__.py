@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
 from taxiway.errors import PackagingError
-from taxiway.packaging.manifest import OutputColumn, Scalar, Task
-from taxiway.signature import Column, Output
+from taxiway.packaging.manifest import Format, OutputColumn, Scalar, Task
+from taxiway.signature import Column, Dtype, Output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,13 +21,54 @@ Answers: TypeAlias = "dict[str, np.ndarray[Any, Any]]"  # output column → one 
 
 
 @dataclass(frozen=True, slots=True)
-class Export:
-    """An exported model: the ONNX file, and which output columns to read from which tensors."""
+class Options:
+    """What the caller of ``package`` said of the model beyond the model itself.
 
-    data: bytes
+    Parameters
+    ----------
+    task, classes
+        For models that do not know them themselves.
+    format
+        The file to write, where there is a choice: ``onnx``, ``savedmodel`` or ``skops``.
+    trust
+        Names of types that a skops file may hold beyond those that skops trusts itself.
+    """
+
+    task: Task | None = None
+    classes: tuple[Scalar, ...] | None = None
+    format: Format | None = None
+    trust: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An exported model.
+
+    Parameters
+    ----------
+    folder
+        Holds the model's files and nothing else.
+    runtime
+        Their format: which of ``taxiway.serving.engines`` opens them.
+    columns
+        Which output columns to read from which tensors.
+    outputs
+        The same columns as the signature has them.
+    precision
+        Of its floating-point inputs.
+    requires
+        Distributions that the engine needs beyond what ``taxiway.serving`` imports.
+    engine
+        What the engine must be told, as JSON; kept in the manifest.
+    """
+
+    folder: Path
+    runtime: Format
     columns: tuple[OutputColumn, ...]
     outputs: tuple[Output, ...]
     precision: Precision
+    requires: tuple[str, ...] = ()
+    engine: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Adapter(Protocol):
@@ -37,9 +79,13 @@ class Adapter(Protocol):
     classes: tuple[Scalar, ...] | None
     columns: tuple[str, ...] | None
     width: int | None
+    #: In the order in which they are tried until one answers as the original does.
+    precisions: tuple[Precision, ...]
 
-    def export(self, columns: Sequence[Column], reference: pd.DataFrame, precision: Precision) -> Export:
-        """Convert the model to ONNX; one input per column, of the column's name."""
+    def export(
+        self, columns: Sequence[Column], reference: pd.DataFrame, precision: Precision, folder: Path
+    ) -> Export:
+        """Write the model's files into ``folder``, which is empty."""
         ...
 
     def answers(self, frame: pd.DataFrame) -> Answers:
@@ -53,6 +99,12 @@ class Adapter(Protocol):
     def modules(self) -> frozenset[str]:
         """Give the top-level modules that the model's code comes from."""
         ...
+
+
+def dtype_name(dtype: np.dtype[Any]) -> Dtype:
+    """Give the signature's word for an engine's dtype; text is ``object`` there."""
+    name: Any = "string" if dtype.kind == "O" else dtype.name
+    return cast(Dtype, name)
 
 
 _ADAPTERS = {"sklearn": ("taxiway.packaging.frameworks.sklearn", "SklearnAdapter")}
@@ -70,7 +122,7 @@ _LATER = {
 SUPPORTED = "fitted scikit-learn estimators and Pipelines"
 
 
-def adapter_for(model: Any) -> Adapter:
+def adapter_for(model: Any, options: Options = Options()) -> Adapter:
     """Choose the adapter of a model by its type.
 
     Raises
@@ -92,7 +144,7 @@ def adapter_for(model: Any) -> Adapter:
             )
         if root in _ADAPTERS:
             module, name = _ADAPTERS[root]
-            adapter: Adapter = getattr(import_module(module), name)(model)
+            adapter: Adapter = getattr(import_module(module), name)(model, options)
             return adapter
     raise PackagingError(
         f"A {type(model).__name__} cannot be packaged: it is no model Taxiway knows.",

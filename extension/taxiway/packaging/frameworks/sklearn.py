@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from taxiway.errors import PackagingError
-from taxiway.packaging.frameworks import Answers, Export, Precision
+from taxiway.packaging.frameworks import Answers, Export, Options, Precision, dtype_name
 from taxiway.packaging.frameworks.graph import canonical
 from taxiway.packaging.frameworks.sklearn_conversion import convert, parts
 from taxiway.packaging.manifest import OutputColumn, Scalar, Task
-from taxiway.signature import Column, Dtype, Output
+from taxiway.signature import Column, Output
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_DTYPES: dict[str, Dtype] = {
-    "tensor(float)": "float32",
-    "tensor(double)": "float64",
-    "tensor(int64)": "int64",
-    "tensor(int32)": "int32",
-    "tensor(bool)": "bool",
-    "tensor(string)": "string",
-}
 #: With one of these a linear model takes no notice of its random_state.
 _EXACT_SOLVERS = frozenset(
     ("auto", "cholesky", "lbfgs", "lsqr", "newton-cg", "newton-cholesky", "sparse_cg", "svd")
@@ -41,8 +34,10 @@ class SklearnAdapter:
     """
 
     framework = "sklearn"
+    precisions: tuple[Precision, ...] = ("float32", "float64")
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, options: Options) -> None:
+        del options  # a scikit-learn estimator knows its task and classes itself
         self._model = model
         kind = type(model).__name__
         if not hasattr(model, "predict"):
@@ -58,9 +53,11 @@ class SklearnAdapter:
         width = getattr(model, "n_features_in_", None)
         self.width: int | None = None if width is None else int(width)
 
-    def export(self, columns: Sequence[Column], reference: pd.DataFrame, precision: Precision) -> Export:
+    def export(
+        self, columns: Sequence[Column], reference: pd.DataFrame, precision: Precision, folder: Path
+    ) -> Export:
         """Convert to ONNX; see ``Adapter``."""
-        import onnxruntime
+        from taxiway.serving.engines.onnx import FILE, OnnxEngine
 
         self._check_names(columns)
         proto = convert(self._model, columns, reference, precision)
@@ -73,12 +70,11 @@ class SklearnAdapter:
             dict(zip(old, tensors, strict=True)),
             boolean=frozenset({"label"}) if boolean else frozenset(),
         )
-        session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-        dtypes = {output.name: _DTYPES[output.type] for output in session.get_outputs()}
+        (folder / FILE).write_bytes(data)
+        dtypes = OnnxEngine(folder, {}, 1).outputs
         flat = self._flat(reference)
-        return Export(
-            data, tuple(flat), tuple(Output(column.name, dtypes[column.tensor]) for column in flat), precision
-        )
+        outputs = tuple(Output(column.name, dtype_name(dtypes[column.tensor])) for column in flat)
+        return Export(folder, "onnx", tuple(flat), outputs, precision)
 
     def answers(self, frame: pd.DataFrame) -> Answers:
         """Ask the original; see ``Adapter``."""

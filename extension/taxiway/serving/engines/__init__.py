@@ -1,0 +1,71 @@
+"""What runs a Model's file: one engine per format, imported when a Model of that format is opened.
+
+None of them runs code that a model file brings along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from taxiway.serving.block import Tensor
+
+
+class EngineError(Exception):
+    """A model file cannot be opened here, or is not safe to open."""
+
+
+class Engine(Protocol):
+    """An opened model file."""
+
+    #: Input tensor → dtype, ``object`` for text. One of shape (rows, 1) per column, of the column's name,
+    #: or a single one of shape (rows, columns).
+    inputs: Mapping[str, np.dtype[Any]]
+
+    def run(self, tensors: Mapping[str, Tensor], wanted: Sequence[str]) -> list[Tensor]:
+        """Give the wanted output tensors, in that order, each of shape (rows,) or (rows, n)."""
+        ...
+
+
+#: Format → the module of this package and the class that open it.
+_ENGINES = {
+    "onnx": ("onnx", "OnnxEngine"),
+}
+
+
+def open_engine(
+    directory: Path, runtime: str, options: Mapping[str, Any] | None = None, *, threads: int = 1
+) -> Engine:
+    """Open the model file of a Model's folder.
+
+    Parameters
+    ----------
+    directory
+        The folder.
+    runtime
+        The format, as the manifest names it.
+    options
+        What the manifest's ``engine`` says.
+    threads
+        Threads within one run.
+
+    Raises
+    ------
+    EngineError
+        There is no such engine here, or it refuses the file.
+    """
+    if runtime not in _ENGINES:
+        raise EngineError(f"there is no engine for the format {runtime!r}; upgrade taxiway")
+    module, name = _ENGINES[runtime]
+    try:
+        kind = getattr(import_module(f"{__name__}.{module}"), name)
+    except ImportError as error:
+        raise EngineError(
+            f"models of the format {runtime!r} need {error.name}, which is missing here"
+        ) from error
+    engine: Engine = kind(directory, options or {}, threads)
+    return engine
