@@ -69,7 +69,7 @@ def deploy(
     from taxiway.packaging import registry
 
     found = registry.load(model if isinstance(model, str) else model.tag)
-    found.preflight().require(found.tag, override)
+    found.checks.require(found.tag, override)
     diagnosis = backend(to).check()
     if not diagnosis.ok:
         problem, remedy = diagnosis.problems[0]

@@ -160,7 +160,7 @@ class Endpoint:
         from taxiway.packaging import registry
 
         found = registry.load(model if isinstance(model, str) else model.tag)
-        found.preflight().require(found.tag, override)
+        found.checks.require(found.tag, override)
         with ledger().transaction() as session:
             desired.start_shadow(session, self.name, found.tag, by=actor(self._channel))
         return self.wait() if wait else self

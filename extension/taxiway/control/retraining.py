@@ -223,7 +223,7 @@ class RunSupervisor:
             if endpoint is None or endpoint.desired != "running" or endpoint.live == model:
                 return
             try:
-                registry.load(model).preflight().require(model)
+                registry.load(model).checks.require(model)
                 desired.start_shadow(session, row.endpoint, model, by="agent", why=f"retraining run {row.id}")
             except TaxiwayError as problem:
                 text = f"{model} did not come into shadow: {problem.message}"

@@ -127,7 +127,7 @@ class Job:
             description="Whether a day in Seattle has rain",
             metrics={"accuracy": accuracy},
         )
-        checks = self.model.preflight()
+        checks = self.model.checks
         require(checks.ok, "the preflight failed")
         passed = sum(check.result == "passed" for check in checks.checks)
         return (
