@@ -20,4 +20,5 @@ agent_app = typer.Typer(no_args_is_help=True, help="The process that does the wo
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 EndpointName = Annotated[str, typer.Argument(help="The endpoint's name.", metavar="ENDPOINT")]
-Tag = Annotated[str, typer.Argument(help="NAME or NAME:VERSION.", metavar="MODEL")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Tag = Annotated[str, typer.Argument(help="NAME (the newest), NAME:VERSION or NAME:TAG.", metavar="MODEL")]

@@ -14,6 +14,8 @@ from pathlib import Path
 from taxiway.errors import CorruptionError, InputError, NotFoundError
 from taxiway.packaging.manifest import FILE, Manifest
 from taxiway.packaging.model import Model
+from taxiway.packaging.origin import Origin, path_of
+from taxiway.packaging.tags import Tags, check_word
 from taxiway.settings import settings
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
@@ -37,16 +39,27 @@ def check_name(name: str) -> str:
     return name
 
 
-def save(staged: Path) -> Model:
+def save(staged: Path, origin: Origin | None = None) -> Model:
     """Move a staged folder into the store and give its Model.
 
     A version that is there already stays as it is: same version, same content.
+
+    Parameters
+    ----------
+    staged
+        A folder with all files of the Model, beside the store.
+    origin
+        Where it was imported from; None if it was packaged here.
     """
     manifest = Manifest.read(staged)
     folder = folder_of(manifest.name, manifest.version)
     folder.parent.mkdir(parents=True, exist_ok=True)
     if intact(manifest.name, manifest.version) is None:
         shutil.rmtree(folder, ignore_errors=True)  # a damaged copy gives way to a sound one
+        if origin is not None:  # first the record: at no time does an imported Model pass for one made here
+            origin.write(manifest.name, manifest.version)
+        else:
+            path_of(manifest.name, manifest.version).unlink(missing_ok=True)
         _flush(staged)
         staged.rename(folder)
         _flush(folder.parent)
@@ -54,7 +67,7 @@ def save(staged: Path) -> Model:
 
 
 def load(tag: str) -> Model:
-    """Load a Model by ``name`` (its newest version), ``name:latest`` or ``name:version``.
+    """Load a Model by ``name`` (its newest version), ``name:latest``, ``name:version`` or ``name:tag``.
 
     Raises
     ------
@@ -71,12 +84,37 @@ def load(tag: str) -> Model:
             raise NotFoundError(f"There is no Model named {name!r}.", hint=_known())
         folder = newest[0].path
     else:
-        folder = folder_of(name, version)
+        folder = folder_of(name, version_of(name, version))
         if not folder.is_dir():
             raise NotFoundError(f"There is no Model {tag!r}.", hint=_known(name))
     model = _open(folder)
     model.manifest.verify(folder)
     return model
+
+
+def version_of(name: str, word: str) -> str:
+    """Give the version that ``word`` means: itself if it is one, else the one that it tags.
+
+    Raises
+    ------
+    NotFoundError
+        It is no tag of ``name``.
+    InputError
+        It can be neither.
+    """
+    if _VERSION.fullmatch(word):
+        return word
+    check_word(word)
+    words = tags(name).words
+    if word not in words:
+        known = f"Its tags: {', '.join(sorted(words))}." if words else _known(name)
+        raise NotFoundError(f"There is no Model '{name}:{word}'.", hint=known)
+    return words[word]
+
+
+def tags(name: str) -> Tags:
+    """Give the tags of a name, and who moved them."""
+    return Tags.read(settings().store / "models" / check_name(name))
 
 
 def list_models(name: str | None = None) -> list[Model]:

@@ -25,7 +25,7 @@ def stage(store: Path, name: str) -> Iterator[Path]:
     """
     root = store / ".staging"
     _sweep_dead(root, but=name)
-    with _locked(root / name, wait=True):
+    with locked(root / name, wait=True):
         _sweep(root / name)
         folder = Path(tempfile.mkdtemp(prefix="stage-", dir=root / name))
         try:
@@ -35,7 +35,7 @@ def stage(store: Path, name: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _locked(folder: Path, *, wait: bool) -> Iterator[bool]:
+def locked(folder: Path, *, wait: bool) -> Iterator[bool]:
     """Hold ``folder``'s lock; without ``wait``, give False if someone else holds it."""
     settings().home.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def _sweep_dead(root: Path, *, but: str) -> None:
         return
     for folder in root.iterdir():
         if folder.name != but and any(folder.glob("stage-*")):
-            with _locked(folder, wait=False) as mine:
+            with locked(folder, wait=False) as mine:
                 if mine:
                     _sweep(folder)
 

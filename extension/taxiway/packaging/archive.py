@@ -1,0 +1,245 @@
+"""A Model as one file: a plain tar that has exactly one form.
+
+POSIX ustar, not compressed: first ``model.json``, then the files that it names, in the order of their
+names, every header with the same owner, mode and time. Any tar reads it, and the same Model always gives
+the same bytes.
+
+Reading is the reverse, and accepts nothing else: each header must be, byte for byte, the one that writing
+would give. So a link, a device, a folder, an extension or sparse header, a name used twice and a hidden
+member have no form; and since nothing is compressed, no file can be larger than what was sent.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tarfile
+import unicodedata
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path, PurePosixPath
+from typing import IO, Protocol
+
+from pydantic import TypeAdapter, ValidationError
+
+from taxiway.errors import CorruptionError, InputError
+from taxiway.packaging import registry
+from taxiway.packaging.manifest import FILE, Manifest
+from taxiway.packaging.model import Model
+
+EXTENSION = ".taxiway"
+MANIFEST_LIMIT = 16 * 2**20
+
+#: Folders that a Model may have; all other files lie at its top.
+FOLDERS = ("saved_model", "sources", "tokenizer")
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_BLOCK = 512
+_END = bytes(2 * _BLOCK)
+_CHUNK = 2**20
+_USTAR_LIMIT = 8**11
+_HINT = "Nothing was imported. Ask for the file again, and for how it was made."
+
+Progress = Callable[[int, int], None]
+
+
+class Source(Protocol):
+    """Bytes to read from, in order."""
+
+    def read(self, size: int, /) -> bytes:
+        """Give ``size`` bytes, or fewer at the end."""
+        ...
+
+
+def write(model: Model, file: IO[bytes], progress: Progress) -> None:
+    """Write a Model to ``file``; ``progress`` is called with the bytes done and the bytes in all."""
+    paths = {name: model.path / name for name in _order(model.manifest)}
+    sizes = {name: path.stat().st_size for name, path in paths.items()}
+    total, done = sum(sizes.values()), 0
+    for name, path in paths.items():
+        file.write(_header(name, sizes[name]))
+        with path.open("rb") as content:
+            while chunk := content.read(_CHUNK):
+                file.write(chunk)
+                done += len(chunk)
+                progress(done, total)
+        file.write(_padding(sizes[name]))
+    file.write(_END)
+
+
+class Reader:
+    """An archive whose manifest has been read and believed; its other files are still to come.
+
+    Parameters
+    ----------
+    source
+        Where the archive is read from, once and in order.
+    shown
+        What messages call it.
+
+    Raises
+    ------
+    CorruptionError
+        It is not the archive of a Model, or its manifest cannot be trusted.
+    """
+
+    def __init__(self, source: Source, shown: str) -> None:
+        self._source = source
+        self._shown = shown
+        size = self._next_size(FILE)
+        if size > MANIFEST_LIMIT:
+            raise self._wrong(f"its manifest is {size} bytes long")
+        self._manifest_bytes = self._exactly(size)
+        self._skip_padding(size)
+        self.manifest = self._believed()
+
+    def extract(self, folder: Path, progress: Progress) -> None:
+        """Write every file into ``folder``, which is empty, and compare each with its digest.
+
+        Raises
+        ------
+        CorruptionError
+            Something is missing, added, altered or larger than the manifest says.
+        """
+        (folder / FILE).write_bytes(self._manifest_bytes)
+        left = total = self.manifest.size_bytes
+        for name in _order(self.manifest)[1:]:
+            size = self._next_size(name)
+            if size > left:
+                raise self._wrong(f"{name} makes it larger than the {total} bytes that its manifest declares")
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("xb") as file:
+                for start in range(0, size, _CHUNK):
+                    chunk = self._exactly(min(_CHUNK, size - start))
+                    file.write(chunk)
+                    left -= len(chunk)
+                    progress(total - left, total)
+                file.flush()
+                os.fsync(file.fileno())
+            self._skip_padding(size)
+        if left:
+            raise self._wrong(f"it is {left} bytes smaller than its manifest declares")
+        if self._source.read(len(_END) + 1) != _END:
+            raise self._wrong("it holds more than its manifest names")
+        self.manifest.verify(folder)
+        self._check_opens(folder)
+
+    def _believed(self) -> Manifest:
+        """Read the manifest, and check all in it that needs no other file."""
+        manifest = Manifest.parse(self._manifest_bytes, f"The manifest of {self._shown}")
+        try:
+            TypeAdapter(Manifest).validate_json(self._manifest_bytes, strict=True)
+            registry.check_name(manifest.name)
+            created = datetime.fromisoformat(manifest.created).astimezone(UTC)
+        except (ValidationError, ValueError, OverflowError, InputError) as error:
+            reason = " ".join(str(error).splitlines()[:3])
+            raise self._wrong(f"its manifest has a wrong field: {reason}") from error
+        if created > datetime.now(UTC) + timedelta(days=1):
+            raise self._wrong(f"it says that it was packaged on {manifest.created}, which is still to come")
+        if not _DIGEST.fullmatch(manifest.digest) or manifest.digest[:12] != manifest.version:
+            raise self._wrong(f"its version {manifest.version} does not follow from its digest")
+        if manifest.bento not in (None, f"{manifest.name}:{manifest.version}"):
+            raise self._wrong(f"its Bento is said to be another's, {manifest.bento}")
+        check_paths(manifest.files, self._shown)
+        return manifest
+
+    def _check_opens(self, folder: Path) -> None:
+        """See that all that lists and pages show can be read: one bad Model must not spoil a list."""
+        try:
+            Model(self.manifest, folder).to_detail()
+        except Exception as error:
+            # whatever reading JSON of a wrong shape may raise
+            raise self._wrong(f"its files do not make a Model ({type(error).__name__}: {error})") from error
+
+    def _next_size(self, name: str) -> int:
+        """Read the header that must be that of ``name``; give the size of its content."""
+        block = self._exactly(_BLOCK)
+        try:
+            found = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+        except tarfile.HeaderError as error:
+            raise self._wrong(f"there is no member {name!r} where it should be") from error
+        if found.size >= 0 and found.name == name and _header(name, found.size) == block:
+            return found.size
+        if found.name != name:
+            raise self._wrong(f"it holds {found.name!r} where its manifest names {name!r}")
+        raise self._wrong(f"{name!r} is not a plain file as Taxiway writes it")
+
+    def _exactly(self, size: int) -> bytes:
+        data = self._source.read(size)
+        if len(data) != size:
+            raise self._wrong("it ends too soon")
+        return data
+
+    def _skip_padding(self, size: int) -> None:
+        padding = _padding(size)
+        if self._exactly(len(padding)) != padding:
+            raise self._wrong("something is hidden between its files")
+
+    def _wrong(self, reason: str) -> CorruptionError:
+        return CorruptionError(f"{self._shown} cannot be imported: {reason}.", hint=_HINT)
+
+
+def check_paths(names: Iterable[str], shown: str) -> None:
+    """Insist that all names may be files of one Model, on any file system.
+
+    Raises
+    ------
+    CorruptionError
+        One leads elsewhere, is the same as another but for its case, or lies where no file may.
+    """
+    seen: dict[str, str] = {}
+    for name in sorted(names):
+        path = PurePosixPath(name)
+        parts = path.parts
+        plain = (
+            path.as_posix() == name
+            and not path.is_absolute()
+            and name.isprintable()
+            and not any(sign in name for sign in '\\:*?"<>|')
+            and all(part == part.strip(" .") for part in parts)
+            and (len(parts) == 1 or (1 < len(parts) < 16 and parts[0] in FOLDERS))
+        )
+        folded = unicodedata.normalize("NFKC", name).casefold()
+        if not plain or folded == FILE or folded in FOLDERS:
+            raise CorruptionError(
+                f"{shown} cannot be imported: {name!r} cannot be a file of a Model.", hint=_HINT
+            )
+        if folded in seen:
+            raise CorruptionError(
+                f"{shown} cannot be imported: {seen[folded]!r} and {name!r} are one file on some systems.",
+                hint=_HINT,
+            )
+        seen[folded] = name
+    for folded, name in seen.items():
+        if any(other.startswith(f"{folded}/") for other in seen):
+            raise CorruptionError(
+                f"{shown} cannot be imported: {name!r} is both a file and a folder.", hint=_HINT
+            )
+
+
+def _order(manifest: Manifest) -> list[str]:
+    return [FILE, *sorted(manifest.files)]
+
+
+def _header(name: str, size: int) -> bytes:
+    """Give the one header that a file of this name and size has."""
+    info = tarfile.TarInfo(name)
+    info.size = size
+    info.mode = 0o644
+    try:
+        if size < _USTAR_LIMIT:
+            block = info.tobuf(tarfile.USTAR_FORMAT, "utf-8", "surrogateescape")
+        else:  # the one field that ustar is too narrow for
+            block = info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
+    except ValueError:
+        block = b""
+    if len(block) != _BLOCK:
+        raise InputError(
+            f"The name {name!r} is too long for an archive.", hint="Shorten the paths of the model's modules."
+        )
+    return block
+
+
+def _padding(size: int) -> bytes:
+    return bytes(-size % _BLOCK)
