@@ -106,7 +106,7 @@ def test_a_bento_pins_what_serving_needs_and_nothing_of_the_notebook(packaged_ho
 def test_building_a_bento_again_builds_nothing(packaged_home: Packaged) -> None:
     model = packaged_home.model
     assert bento.exists(model.tag)
-    bento.build(Path("nowhere"), model.tag)
+    bento.ensure(Path("nowhere"), model.tag)
 
 
 def test_bentoml_is_told_not_to_send_usage_statistics(packaged_home: Packaged) -> None:

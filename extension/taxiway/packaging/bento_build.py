@@ -1,4 +1,6 @@
-"""Build one Bento: ``python -m taxiway.packaging.bento_build FOLDER NAME:VERSION``.
+"""Build one Bento: ``python -m taxiway.packaging.bento_build``, told ``[FOLDER, TAG]`` on standard input.
+
+All that takes long to import is imported before it is told; an end of input without a word ends it.
 
 The Bento holds the Model's files as a BentoML model under the same tag, a copy of ``taxiway.serving`` and
 ``taxiway.signature``, and exact pins of what these import. It is told from an installed Taxiway by its own
@@ -7,10 +9,11 @@ The Bento holds the Model's files as a BentoML model under the same tag, a copy 
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import tempfile
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 
 import taxiway
@@ -19,18 +22,33 @@ _INIT = '''"""Taxiway's serving runtime, as it was when the Bento {tag} was buil
 
 BENTO = "{tag}"
 '''
+#: What a build imports, slowly.
+_SLOW = (
+    "bentoml.bentos",
+    "bentoml.models",
+    "_bentoml_impl.docker",
+    "_bentoml_sdk.images",
+    "taxiway.serving.app",
+)
 _COPIED = ("signature.py", "py.typed")
 
 
-def main(folder: Path, tag: str) -> None:
-    """Store the Model's files and build its Bento."""
+def main() -> None:
+    """Wait to be told, then store the Model's files and build its Bento."""
+    for name in _SLOW:
+        import_module(name)
+    told = sys.stdin.read()
+    if told:
+        folder, tag = json.loads(told)
+        build(Path(folder), tag)
+
+
+def build(folder: Path, tag: str) -> None:
+    """Build the Bento of the Model in ``folder`` in BentoML's store, where there is none of that tag."""
     import bentoml
 
-    if not _has(bentoml.models, tag):
-        with bentoml.models.create(tag, labels={"taxiway": "model"}) as stored:
-            shutil.copytree(folder, stored.path, dirs_exist_ok=True)
-    if _has(bentoml.bentos, tag):
-        return
+    with bentoml.models.create(tag, labels={"taxiway": "model"}) as stored:
+        shutil.copytree(folder, stored.path, dirs_exist_ok=True)
     name, _, version = tag.partition(":")
     with tempfile.TemporaryDirectory(prefix="taxiway-bento-") as project:
         module = _lay_out(Path(project), tag)
@@ -66,15 +84,5 @@ def _pins(folder: Path) -> list[str]:
     return [*pins, f"bentoml=={metadata.version('bentoml')}"]
 
 
-def _has(store: object, tag: str) -> bool:
-    import bentoml
-
-    try:
-        store.get(tag)  # type: ignore[attr-defined]
-    except bentoml.exceptions.NotFound:
-        return False
-    return True
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main()

@@ -105,7 +105,7 @@ def package(
         extra = _like(in_order(check_frame(sample, what="sample"), adapter, what="sample"), frame)
     columns = columns_of(frame)
     try:
-        with stage(settings().store, name) as folder:
+        with stage(settings().store, name) as folder, bento.Builder(folder / "bentoml") as builder:
             tell(f"{name}: exporting and comparing with the original")
             export, report = prove(adapter, columns, frame, extra, folder, waive="parity" in waived)
             draft = Draft(
@@ -126,7 +126,7 @@ def package(
                 pins=tuple(distributions.pins((*distributions.SERVING, *export.requires))),
                 data_digest=digest.of_frame(frame, truth),
             )
-            packaged = _stored(draft, folder / "model", tell)
+            packaged = _stored(draft, folder / "model", builder, tell)
     except OSError as error:
         raise PackagingError(
             f"{name} could not be written: {error.strerror or error}.",
@@ -136,21 +136,24 @@ def package(
     return packaged
 
 
-def _stored(draft: Draft, folder: Path, tell: Progress) -> Model:
+def _stored(draft: Draft, folder: Path, builder: bento.Builder, tell: Progress) -> Model:
     identity = draft.digest()
     version = identity[:12]
     tag = f"{draft.name}:{version}"
     there = registry.intact(draft.name, version)
     if there is not None:
         tell(f"{tag}: packaged before, nothing to write")
-        bento.build(there.path, tag)
+        if not bento.exists(tag):
+            builder.build(there.path, tag)
+            builder.install(tag)
         return there
     tell(f"{tag}: profiling {len(draft.frame):,} rows and running the preflight")
     folder.mkdir()
     preflight = draft.write(folder, identity)
     tell(f"{tag}: building the Bento")
-    bento.build(folder, tag)
+    builder.build(folder, tag)
     packaged = registry.save(folder)
+    builder.install(tag)
     verdict = "ready" if preflight.ok else "stored, but it may not be deployed"
     tell(f"{tag}: {verdict}, {preflight.count('passed')} of {len(preflight)} checks passed")
     return packaged
