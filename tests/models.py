@@ -19,6 +19,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from taxiway.signature import Column, Output, Signature
+
 NUMBERS = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
 SITES = ("coast", "hill", "valley")
 
@@ -75,27 +77,13 @@ def build_model(folder: Path, *, name: str = "iris", c: float = 1.0, nullable: b
         {"name": f"probability_{one}", "tensor": "probabilities", "index": index}
         for index, one in enumerate(classes)
     ]
-    inputs: list[dict[str, Any]] = [
-        {
-            "name": column,
-            "dtype": "float64",
-            "nullable": nullable,
-            "minimum": float(frame[column].min()),
-            "maximum": float(frame[column].max()),
-        }
+    inputs = [
+        Column(column, "float64", nullable, None, float(frame[column].min()), float(frame[column].max()))
         for column in NUMBERS
     ]
-    inputs.append({"name": "site", "dtype": "string", "nullable": nullable, "categories": list(SITES)})
-    _write(
-        path / "signature.json",
-        {
-            "inputs": inputs,
-            "outputs": [
-                {"name": one["name"], "dtype": "string" if one["name"] == "label" else "float64"}
-                for one in outputs
-            ],
-        },
-    )
+    inputs.append(Column("site", "string", nullable, SITES))
+    given = tuple(Output(one["name"], "string" if one["name"] == "label" else "float64") for one in outputs)
+    _write(path / "signature.json", Signature(tuple(inputs), given).to_dict())
     sample = frame.iloc[::15]
     probabilities = pipeline.predict_proba(sample)
     _write(

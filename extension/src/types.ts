@@ -47,6 +47,8 @@ export interface InputColumn {
 export interface OutputColumn {
   name: string;
   dtype: string;
+  /** Of one row's value; empty for a single value. */
+  shape: number[];
 }
 
 export interface ModelDetail extends Omit<ModelSummary, 'preflight'> {

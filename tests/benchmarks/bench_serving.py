@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from taxiway.signature import Column, Output, Signature
 from tests.load import ask
 
 ROUNDS = 3
@@ -81,15 +82,10 @@ def build(folder: Path, *, by_column: bool) -> tuple[Path, dict[str, Any]]:
         ("probability_0", "probabilities", 0),
         ("probability_1", "probabilities", 1),
     ]
-    inputs = [
-        {
-            "name": name,
-            "dtype": "float64",
-            "minimum": float(frame[name].min()),
-            "maximum": float(frame[name].max()),
-        }
+    inputs = tuple(
+        Column(name, "float64", minimum=float(frame[name].min()), maximum=float(frame[name].max()))
         for name in names
-    ]
+    )
     row = frame.iloc[0].to_dict()
     contents = {
         "model.json": {
@@ -97,10 +93,9 @@ def build(folder: Path, *, by_column: bool) -> tuple[Path, dict[str, Any]]:
             "version": "0" * 12,
             "outputs": [{"name": name, "tensor": tensor, "index": index} for name, tensor, index in outputs],
         },
-        "signature.json": {
-            "inputs": inputs,
-            "outputs": [{"name": name, "dtype": "float64"} for name, _, _ in outputs],
-        },
+        "signature.json": Signature(
+            inputs, tuple(Output(name, "float64") for name, _, _ in outputs)
+        ).to_dict(),
         "sample.json": {"records": [row], "outputs": {}},
     }
     for name, content in contents.items():

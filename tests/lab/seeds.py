@@ -120,8 +120,8 @@ def _model(tag: str) -> Json:
                 for column in COLUMNS
             ],
             "outputs": [
-                {"name": "label", "dtype": "string"},
-                {"name": "probability_rain", "dtype": "float64"},
+                {"name": "label", "dtype": "string", "shape": []},
+                {"name": "probability_rain", "dtype": "float64", "shape": []},
             ],
         },
         "parity": {"passed": True, "precision": "float32", "rows": 365, "differing": 0, "absolute": 1e-5},

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from taxiway.serving.runtime import ModelError, Runtime
+from taxiway.signature import Column, Output, Signature
 from tests.models import BuiltModel
 from tests.serving.conftest import Serve
 
@@ -61,10 +62,9 @@ def test_a_model_with_one_tensor_gets_the_columns_in_the_signatures_order(tmp_pa
             "version": "0" * 12,
             "outputs": [{"name": "prediction", "tensor": "variable", "index": None}],
         },
-        "signature.json": {
-            "inputs": [{"name": name, "dtype": "float64"} for name in names],
-            "outputs": [{"name": "prediction", "dtype": "float64"}],
-        },
+        "signature.json": Signature(
+            tuple(Column(name, "float64") for name in names), (Output("prediction", "float64"),)
+        ).to_dict(),
         "sample.json": {"records": [], "outputs": {}},
     }
     for name, content in contents.items():

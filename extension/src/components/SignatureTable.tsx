@@ -20,7 +20,8 @@ const INPUTS: readonly TableColumn<InputColumn>[] = [
 
 const OUTPUTS: readonly TableColumn<OutputColumn>[] = [
   { title: 'Output', cell: column => <code>{column.name}</code> },
-  { title: 'Type', cell: column => column.dtype }
+  { title: 'Type', cell: column => column.dtype },
+  { title: 'Shape', cell: column => (column.shape.length ? column.shape.join(' × ') : 'one value') }
 ];
 
 /** What a Model takes and gives. */

@@ -225,7 +225,7 @@ class Model:
             "classes": None if self.classes is None else list(self.classes),
             "metrics": dict(self.metrics),
             "preflight": {**checks.to_dict(), **checks.to_counts()},
-            "signature": self._json(SIGNATURE),
+            "signature": self.signature.to_plain(),
             "parity": self.parity,
             "lineage": asdict(self.lineage),
             "environment": self._json(ENVIRONMENT),

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from taxiway.signature import Signature
-
-_JSON_TYPES = {
-    "float64": "number",
-    "float32": "number",
-    "int64": "integer",
-    "int32": "integer",
-    "bool": "boolean",
-}
+from taxiway.signature import JSON_TYPES, Signature
 
 
 def describe_api(manifest: dict[str, Any], signature: Signature, sample: dict[str, Any]) -> dict[str, Any]:
     """Describe the routes, with the Model's own columns and a row of its sample as the example."""
     example = sample["records"][:1]
     schemas = {
-        "Row": signature.to_json_schema(),
+        "Row": _row(signature),
         "Prediction": _prediction(signature),
         "Finding": _FINDING,
         "Problem": _PROBLEM,
@@ -44,10 +36,24 @@ def describe_api(manifest: dict[str, Any], signature: Signature, sample: dict[st
     }
 
 
+def _row(signature: Signature) -> dict[str, Any]:
+    """Describe a row; what training saw is told, not demanded, for the endpoint's policies decide."""
+    properties: dict[str, Any] = {}
+    for column in signature.inputs:
+        kind = JSON_TYPES[column.dtype]
+        entry: dict[str, Any] = {"type": [kind, "null"] if column.nullable else kind}
+        if column.categories is not None:
+            entry["examples"] = list(column.categories)
+        elif column.values:
+            entry["description"] = f"seen in training: {column.values}"
+        properties[column.name] = entry
+    return {"type": "object", "properties": properties, "required": list(signature.names)}
+
+
 def _prediction(signature: Signature) -> dict[str, Any]:
     properties: dict[str, Any] = {"id": {"type": "string"}}
     for output in signature.outputs:
-        properties[output.name] = {"type": _JSON_TYPES.get(output.dtype, "string")}
+        properties[output.name] = {"type": JSON_TYPES[output.dtype]}
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
