@@ -111,6 +111,8 @@ def size(count: int) -> str:
 def transfer(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show how much of a file has been written or read, where somebody looks; give what is told of it."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(
+        *columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
+    ) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -24,8 +24,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from taxiway.errors import CorruptionError, InputError
 from taxiway.packaging import registry
+from taxiway.packaging.environment import Environment
 from taxiway.packaging.manifest import FILE, Manifest
-from taxiway.packaging.model import Model
+from taxiway.packaging.model import ENVIRONMENT, PREFLIGHT, REQUIREMENTS, Model
+from taxiway.packaging.preflight import Preflight
+from taxiway.signature import Signature
 
 EXTENSION = ".taxiway"
 MANIFEST_LIMIT = 16 * 2**20
@@ -34,6 +37,7 @@ MANIFEST_LIMIT = 16 * 2**20
 FOLDERS = ("saved_model", "sources", "tokenizer")
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_PIN = re.compile(r"[A-Za-z0-9._-]+==[A-Za-z0-9._+!-]+")
 _BLOCK = 512
 _END = bytes(2 * _BLOCK)
 _CHUNK = 2**20
@@ -145,12 +149,24 @@ class Reader:
         return manifest
 
     def _check_opens(self, folder: Path) -> None:
-        """See that all that lists and pages show can be read: one bad Model must not spoil a list."""
+        """See that all that is shown or replayed can be read: one bad Model must not spoil a list."""
+        model = Model(self.manifest, folder)
         try:
-            Model(self.manifest, folder).to_detail()
+            TypeAdapter(Environment).validate_json((folder / ENVIRONMENT).read_bytes())
+            TypeAdapter(Signature).validate_python(model.signature.to_plain())
+            TypeAdapter(Preflight).validate_json((folder / PREFLIGHT).read_bytes())
+            model.to_detail()
+            model.sample()
+            lines = (folder / REQUIREMENTS).read_text(encoding="utf-8").splitlines()
         except Exception as error:
             # whatever reading JSON of a wrong shape may raise
-            raise self._wrong(f"its files do not make a Model ({type(error).__name__}: {error})") from error
+            reason = " ".join(f"{type(error).__name__}: {error}".splitlines()[:3])
+            raise self._wrong(f"its files do not make a Model ({reason})") from error
+        for line in lines:
+            if not _PIN.fullmatch(line):
+                raise self._wrong(
+                    f"it requires {line!r}, which is not the name and version of a distribution"
+                )
 
     def _next_size(self, name: str) -> int:
         """Read the header that must be that of ``name``; give the size of its content."""

@@ -91,7 +91,7 @@ def named(tag: str) -> str:
 
 def _remove_made(name: str, version: str) -> None:
     """Remove what was made of the Model; each thing is gone in one step, or not yet."""
-    home, store = settings().bentoml_home, settings().store
+    home = settings().bentoml_home
     for leftover in home.glob(f"{_GONE}*"):  # of a deletion that was interrupted
         shutil.rmtree(leftover, ignore_errors=True)
     for kind in ("bentos", "models"):
@@ -101,7 +101,7 @@ def _remove_made(name: str, version: str) -> None:
             made.rename(gone)
             shutil.rmtree(gone, ignore_errors=True)
             _close(made.parent)
-    (store / "preflights" / name / f"{version}.json").unlink(missing_ok=True)
+    registry.preflight_of(name, version).unlink(missing_ok=True)
 
 
 def _close(folder: Path) -> None:

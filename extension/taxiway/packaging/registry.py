@@ -58,6 +58,7 @@ def save(staged: Path, origin: Origin | None = None) -> Model:
         shutil.rmtree(folder, ignore_errors=True)  # a damaged copy gives way to a sound one
         if origin is not None:  # first the record: at no time does an imported Model pass for one made here
             origin.write(manifest.name, manifest.version)
+            preflight_of(manifest.name, manifest.version).unlink(missing_ok=True)
         else:
             path_of(manifest.name, manifest.version).unlink(missing_ok=True)
         _flush(staged)
@@ -157,6 +158,11 @@ def folder_of(name: str, version: str) -> Path:
             f"{version!r} is not a version.", hint="A version is 12 hexadecimal digits, or 'latest'."
         )
     return settings().store / "models" / check_name(name) / version
+
+
+def preflight_of(name: str, version: str) -> Path:
+    """Give where the record of a Model's preflight in this place lies, or would lie."""
+    return settings().store / "preflights" / check_name(name) / f"{version}.json"
 
 
 def _open(folder: Path) -> Model:
