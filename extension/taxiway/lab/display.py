@@ -17,6 +17,7 @@ ENDPOINT_MIME = "application/vnd.taxiway.endpoint+json"
 MAX_WINDOWS = 24
 MAX_COLUMNS = 12
 MAX_ROWS = 20
+CHECK_TITLES = ("Check", "Level", "Result", "Reason", "What to do")
 
 Detail = Mapping[str, Any]
 """JSON as the REST routes give it."""
@@ -31,6 +32,22 @@ def model_bundle(detail: Detail) -> dict[str, object]:
         A ``ModelDetail`` as ``GET models/{name}/{version}`` gives it.
     """
     return {MODEL_MIME: dict(detail), "text/html": _model_html(detail), "text/plain": _model_text(detail)}
+
+
+def preflight_html(preflight: Detail) -> str:
+    """Return the table of a Model's checks.
+
+    Parameters
+    ----------
+    preflight
+        ``{"ok", "checks": [...]}``.
+    """
+    return _card(
+        "Preflight",
+        _preflight_text({"preflight": preflight}),
+        (),
+        _table("", CHECK_TITLES, _checks(preflight)),
+    )
 
 
 def endpoint_bundle(detail: Detail) -> dict[str, object]:
@@ -75,10 +92,6 @@ def _model_html(detail: Detail) -> str:
         ("Created", detail.get("created")),
         ("Live on", ", ".join(map(str, _list(detail, "live_on"))) or "no endpoint"),
     ]
-    checks = [
-        (check.get("name"), check.get("result"), check.get("reason"), check.get("remedy"))
-        for check in _list(detail.get("preflight") or {}, "checks")
-    ]
     signature = detail.get("signature") or {}
     inputs = [
         (column.get("name"), column.get("dtype"), "yes" if column.get("nullable") else "no")
@@ -88,9 +101,22 @@ def _model_html(detail: Detail) -> str:
         f"Model {detail.get('tag', '')}",
         _preflight_text(detail),
         facts,
-        _table("Preflight", ("Check", "Result", "Reason", "Remedy"), checks),
+        _table("Preflight", CHECK_TITLES, _checks(detail.get("preflight") or {})),
         _table("Signature", ("Input", "Type", "Nullable"), inputs),
     )
+
+
+def _checks(preflight: Detail) -> list[tuple[object, ...]]:
+    return [
+        (
+            check.get("name"),
+            check.get("level"),
+            check.get("result"),
+            check.get("reason"),
+            "" if check.get("result") == "passed" else check.get("remedy"),
+        )
+        for check in _list(preflight, "checks")
+    ]
 
 
 def _endpoint_html(detail: Detail) -> str:
@@ -165,7 +191,8 @@ def _card(title: str, subtitle: str, facts: Sequence[tuple[str, object]], *secti
 
 
 def _section(title: str, body: str) -> str:
-    return f'<div style="margin-top:.6em"><b>{escape(title)}</b><div>{body}</div></div>' if body else ""
+    heading = f"<b>{escape(title)}</b>" if title else ""
+    return f'<div style="margin-top:.6em">{heading}<div>{body}</div></div>' if body else ""
 
 
 def _table(title: str, names: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

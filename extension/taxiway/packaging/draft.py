@@ -114,6 +114,8 @@ class Draft:
             target=self.truth,
             task=self.adapter.task,
             session=session,
+            slices=self.slices,
+            latency_ms=self.latency_ms,
         )
         return gather(found, self.waived)
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taxiway.errors import CorruptionError, InputError
+from taxiway.packaging import preflight
+from taxiway.packaging import progress as progresses
 from taxiway.packaging.manifest import Lineage, Manifest, OutputColumn, Scalar, Task
-from taxiway.packaging.preflight import Preflight
+from taxiway.packaging.preflight import Preflight, Progress
 from taxiway.signature import Signature
 
 if TYPE_CHECKING:
@@ -138,8 +140,27 @@ class Model:
 
     @property
     def checks(self) -> Preflight:
-        """The checks on record: those made when it was packaged."""
-        return Preflight.read(self.path / PREFLIGHT)
+        """The checks on record: those made when it was packaged, and those of the last ``preflight()``."""
+        packaged, later = Preflight.from_dict(self._json(PREFLIGHT)), preflight.record(self)
+        return packaged if later is None else packaged.updated(later)
+
+    def preflight(self, progress: Progress | None = None) -> Preflight:
+        """Make the checks that can be made of a stored Model, and record them.
+
+        The Bento is replayed in a fresh environment: it must answer as the notebook's object did.
+
+        Parameters
+        ----------
+        progress
+            Called with a line per stage and with each check; by default they are printed in an
+            interactive session.
+
+        Returns
+        -------
+        Preflight
+            All checks, those made when it was packaged among them.
+        """
+        return preflight.run(self, progress or progresses.default())
 
     def reference(self) -> Any:
         """Give the whylogs profile (a DatasetProfileView) of inputs, outputs and target."""

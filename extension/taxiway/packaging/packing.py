@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from taxiway.errors import InputError, PackagingError
 from taxiway.packaging import bento, digest, distributions, lineage, registry
 from taxiway.packaging import parity as parities
+from taxiway.packaging import progress as progresses
 from taxiway.packaging.draft import Draft
 from taxiway.packaging.frameworks import Options, adapter_for
 from taxiway.packaging.manifest import Format, Scalar, Task
@@ -92,7 +92,7 @@ def package(
     ParityError
         The exported model does not answer as the original does.
     """
-    tell = progress or _default_progress()
+    tell = progress or progresses.default()
     registry.check_name(name)
     waived = check_names(waive)
     figures = _finite(metrics)
@@ -197,14 +197,3 @@ def _finite(metrics: Mapping[str, float] | None) -> dict[str, float]:
                 f"The metric {name!r} is {value!r}, not a number.", hint="Leave it out, or mend it."
             )
     return kept
-
-
-def _default_progress() -> Progress:
-    """Print in a notebook or at a prompt; say nothing in a program."""
-    ipython = sys.modules.get("IPython")
-    interactive = hasattr(sys, "ps1") or (ipython is not None and ipython.get_ipython() is not None)
-    return print if interactive else _silent
-
-
-def _silent(_: str) -> None:
-    return None

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from taxiway.errors import InputError, PreflightError
+from taxiway.packaging import digest
+
+if TYPE_CHECKING:
+    from taxiway.packaging.model import Model
 
 Level = Literal["blocking", "warning", "note"]
 Result = Literal["passed", "failed", "waived", "skipped"]
+#: Told what is being done, and each check when it is made.
+Progress = Callable[["str | Check"], None]
 
 #: Every check there is, in the order in which they are shown.
 LEVELS: dict[str, Level] = {
@@ -19,11 +27,16 @@ LEVELS: dict[str, Level] = {
     "parity": "blocking",
     "signature_complete": "blocking",
     "environment_locked": "blocking",
+    "clean_replay": "blocking",
     "target_leakage": "blocking",
+    "identifier_columns": "warning",
     "seeds_recorded": "warning",
     "reference_size": "warning",
     "class_balance": "warning",
-    "latency": "note",
+    "latency_budget": "warning",
+    "size_and_memory": "warning",
+    "slices_declared": "warning",
+    "environment_here": "note",
 }
 
 
@@ -36,6 +49,13 @@ class Check:
     result: Result
     reason: str
     remedy: str = ""
+
+    def __str__(self) -> str:
+        mark = {"passed": "ok", "failed": "FAILED" if self.level == "blocking" else self.level}.get(
+            self.result, self.result
+        )
+        remedy = "" if self.result == "passed" else self.remedy
+        return f"{mark:<8} {self.name:<20} {self.reason} {remedy}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +90,11 @@ class Preflight:
                 hint=f"{failed[0].remedy} Or override by name: override={names!r}.",
             )
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The checks' names, in order."""
+        return tuple(check.name for check in self.checks)
+
     def count(self, result: Result) -> int:
         """How many checks had this result."""
         return sum(check.result == result for check in self.checks)
@@ -87,11 +112,16 @@ class Preflight:
         return len(self.checks)
 
     def __str__(self) -> str:
-        marks = {"passed": "ok", "failed": "FAILED", "waived": "waived", "skipped": "skipped"}
-        lines = []
-        for check in self.checks:
-            lines.append(f"{marks[check.result]:<8} {check.name:<20} {check.reason} {check.remedy}".rstrip())
-        return "\n".join(lines)
+        return "\n".join(map(str, self.checks))
+
+    def _repr_html_(self) -> str:
+        from taxiway.lab.display import preflight_html
+
+        return preflight_html(self.to_dict())
+
+    def updated(self, later: Preflight) -> Preflight:
+        """Give these checks, with those of ``later`` in the place of the same names."""
+        return gather({check.name: check for check in (*self.checks, *later.checks)}.values())
 
     def to_dict(self) -> dict[str, Any]:
         """Give the JSON form: ``{"ok", "checks": [...]}``."""
@@ -102,9 +132,14 @@ class Preflight:
         return {"ok": self.ok, **{result: self.count(result) for result in ("passed", "failed", "waived")}}
 
     @classmethod
+    def from_dict(cls, body: Mapping[str, Any]) -> Preflight:
+        """Read what ``to_dict`` gave."""
+        return cls(tuple(Check(**check) for check in body["checks"]))
+
+    @classmethod
     def read(cls, path: Path) -> Preflight:
-        """Read what was written from ``to_dict``."""
-        return cls(tuple(Check(**check) for check in json.loads(path.read_text(encoding="utf-8"))["checks"]))
+        """Read a file that was written from ``to_dict``."""
+        return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def passed(name: str, reason: str) -> Check:
@@ -117,12 +152,12 @@ def failed(name: str, reason: str, remedy: str) -> Check:
     return Check(name, LEVELS[name], "failed", reason, remedy)
 
 
-def skipped(name: str, reason: str) -> Check:
-    """Make a check that does not apply."""
-    return Check(name, LEVELS[name], "skipped", reason)
+def skipped(name: str, reason: str, remedy: str = "") -> Check:
+    """Make a check that does not apply, or was not made."""
+    return Check(name, LEVELS[name], "skipped", reason, remedy)
 
 
-def gather(checks: Iterable[Check], waived: Iterable[str]) -> Preflight:
+def gather(checks: Iterable[Check], waived: Iterable[str] = ()) -> Preflight:
     """Put checks in their order; those that failed and were waived by name are recorded as waived."""
     order = list(LEVELS)
     names = set(waived)
@@ -150,3 +185,83 @@ def check_names(waive: Iterable[str]) -> tuple[str, ...]:
                 f"There is no check named {name!r}.", hint=f"The checks are: {', '.join(LEVELS)}."
             )
     return names
+
+
+def run(model: Model, progress: Progress, *, waive: Iterable[str] = ()) -> Preflight:
+    """Make the checks that can be made of a stored Model, clean replay among them, and record them.
+
+    Parameters
+    ----------
+    model
+        A Model in the store; its Bento is built if it is not there.
+    progress
+        Called with a line per stage, and with each check.
+    waive
+        Names of checks that may fail; those that were waived before still are.
+
+    Returns
+    -------
+    Preflight
+        All checks on record, these among them.
+
+    Raises
+    ------
+    CorruptionError
+        The Model's files are not what was packaged.
+    PackagingError
+        Its Bento cannot be built.
+    """
+    waived = {*check_names(waive), *(check.name for check in model.checks if check.result == "waived")}
+    made = []
+    for check in _made(model, progress):
+        [settled] = gather([check], waived)
+        made.append(settled)
+        progress(settled)
+    _write(model, gather(made))
+    return model.checks
+
+
+def _made(model: Model, tell: Callable[[str], None]) -> Iterator[Check]:
+    from taxiway.packaging import bento, checks, replay
+    from taxiway.settings import settings
+
+    tell("comparing the files and this environment with what was recorded")
+    model.manifest.verify(model.path)
+    yield checks.environment_here(model.check_environment())
+    yield checks.format_safe(model.path, model.manifest.runtime, model.manifest.engine)
+    if not bento.exists(model.tag):
+        tell("building the Bento")
+        bento.ensure(model.path, model.tag)
+    yield from replay.replay(model, settings().bentoml_home / "bentos" / model.name / model.version, tell)
+
+
+def record(model: Model) -> Preflight | None:
+    """Give what the last run of the preflight found; None if there was none, or its file was damaged."""
+    from taxiway.packaging.registry import preflight_of
+
+    try:
+        body = json.loads(preflight_of(model.name, model.version).read_text(encoding="utf-8"))
+        if body.pop("seal") != digest.of_value(body) or body["digest"] != model.digest:
+            return None
+        return Preflight.from_dict(body)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _write(model: Model, found: Preflight) -> None:
+    from taxiway.packaging.registry import preflight_of
+
+    path = preflight_of(model.name, model.version)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    body = {**found.to_dict(), "digest": model.digest}
+    body["seal"] = digest.of_value(body)
+    handle, part = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(body, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(part).replace(path)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise

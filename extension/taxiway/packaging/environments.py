@@ -1,0 +1,169 @@
+"""Virtual environments that hold exactly what a Model pins, made by uv and kept for the next time.
+
+``<home>/environments/<key>`` is whole or not there: it is made under another name and renamed. The key's
+lock is held alone while one is made or removed, and shared while one is in use.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from taxiway.errors import PackagingError
+from taxiway.packaging import digest, processes
+from taxiway.settings import settings
+
+#: How many are kept; of more, those that were not used for longest are removed.
+MOST_KEPT = 5
+_TIMEOUT = 1800.0
+_LOCKS = ".locks"
+_PARTIAL = ".partial-"
+_NEEDS_NETWORK = (
+    "The first time, uv downloads the pinned packages: check the network and uv's index settings."
+)
+
+
+@contextmanager
+def environment(pins: Sequence[str], python: str, tell: Callable[[str], None]) -> Iterator[Path]:
+    """Give the folder of a virtual environment, and keep it from being removed while it is used.
+
+    Parameters
+    ----------
+    pins
+        ``name==version`` of every distribution in it.
+    python
+        The version of Python, such as ``3.11.7``: this very one where major and minor are the same, else
+        one of that minor version, as uv finds it.
+    tell
+        Told a line when one must be made.
+
+    Raises
+    ------
+    PackagingError
+        uv could not make it.
+    """
+    root = settings().home / "environments"
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    interpreter = _interpreter(python)
+    key = _key(pins, interpreter)
+    folder = root / key
+    while True:
+        with _lock(root, key, fcntl.LOCK_SH):
+            if folder.is_dir():
+                os.utime(folder)
+                yield folder
+                return
+        with _lock(root, key, fcntl.LOCK_EX):
+            _sweep(root, mine=key)
+            if not folder.is_dir():
+                tell(f"making an environment of {len(pins)} pinned packages (kept for the next time)")
+                _make(folder, pins, interpreter)
+            _bound(root, keep=key)
+
+
+def python_of(folder: Path) -> Path:
+    """Give the interpreter of an environment."""
+    return folder / "bin" / "python"
+
+
+def _interpreter(python: str) -> str:
+    """Give what uv is asked for: this interpreter's path, or a minor version."""
+    minor = ".".join(python.split(".")[:2])
+    return sys.executable if minor == f"{sys.version_info.major}.{sys.version_info.minor}" else minor
+
+
+def _key(pins: Sequence[str], interpreter: str) -> str:
+    python = platform.python_version() if interpreter == sys.executable else interpreter
+    what = {"pins": sorted(pins), "python": python, "prefix": sys.base_prefix, "machine": platform.machine()}
+    return digest.of_value(what)[:16]
+
+
+def _make(folder: Path, pins: Sequence[str], interpreter: str) -> None:
+    partial = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}{folder.name}-", dir=folder.parent))
+    try:
+        pinned = partial / "requirements.txt"
+        pinned.write_text("\n".join(pins) + "\n", encoding="utf-8")
+        made = partial / "made"
+        _uv("venv", "--quiet", "--relocatable", "--python", interpreter, str(made))
+        _uv(
+            *("pip", "install", "--quiet", "--no-deps", "--compile-bytecode"),
+            *("--python", str(python_of(made)), "--requirements", str(pinned)),
+        )
+        made.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _uv(*words: str) -> None:
+    """Run uv with its own settings: indexes, proxies and certificates are the user's."""
+    try:
+        from uv import find_uv_bin
+
+        tool = find_uv_bin()
+    except (ImportError, FileNotFoundError) as error:
+        raise PackagingError(
+            "An environment could not be made: uv is not installed here.", hint="pip install uv"
+        ) from error
+    with processes.started([tool, *words], env=dict(os.environ)) as uv:
+        status = uv.wait(_TIMEOUT)
+        if status is None:
+            raise PackagingError(
+                f"An environment could not be made within {_TIMEOUT / 60:g} minutes.", hint=_NEEDS_NETWORK
+            )
+        if status:
+            raise PackagingError(
+                f"An environment could not be made: {_reason(uv.log())}.", hint=_NEEDS_NETWORK
+            )
+
+
+def _reason(log: str) -> str:
+    """Give uv's reason in one line: its last cause, which names what was wrong."""
+    lines = [re.sub(r"^[\s│├╰─▶×╭]+", "", line).strip() for line in log.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("hint:")]
+    return (lines[-1] if lines else "uv gave no reason").rstrip(".")
+
+
+def _bound(root: Path, *, keep: str) -> None:
+    """Remove the least recently used ones beyond ``MOST_KEPT`` that nobody is using."""
+    used = []
+    for folder in root.iterdir():
+        if folder.name != keep and not folder.name.startswith("."):
+            with suppress(FileNotFoundError):
+                used.append((folder.stat().st_mtime, folder))
+    used.sort(reverse=True)
+    for _, folder in used[MOST_KEPT - 1 :]:
+        with suppress(BlockingIOError), _lock(root, folder.name, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            gone = root / f"{_PARTIAL}{folder.name}-gone"
+            with suppress(FileNotFoundError):
+                folder.rename(gone)
+            shutil.rmtree(gone, ignore_errors=True)
+
+
+def _sweep(root: Path, *, mine: str) -> None:
+    """Remove what makers that were killed left half-made: the lock of each is free, or ``mine``."""
+    for partial in root.glob(f"{_PARTIAL}*"):
+        key = partial.name.removeprefix(_PARTIAL).partition("-")[0]
+        if key == mine:
+            shutil.rmtree(partial, ignore_errors=True)
+            continue
+        with suppress(BlockingIOError), _lock(root, key, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def _lock(root: Path, key: str, kind: int) -> Iterator[None]:
+    (root / _LOCKS).mkdir(exist_ok=True)
+    handle = os.open(root / _LOCKS / key, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, kind)
+        yield
+    finally:
+        os.close(handle)  # closing gives the lock back

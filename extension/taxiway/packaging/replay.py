@@ -1,0 +1,121 @@
+"""Clean replay: the Bento, in a fresh environment and process, answers as the notebook's object did."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+from taxiway.errors import PackagingError
+from taxiway.packaging import checks, environments
+from taxiway.packaging.model import REQUIREMENTS, Model
+from taxiway.packaging.preflight import Check, failed, passed
+from taxiway.packaging.rehearsal import Rehearsal, rehearse
+
+MANY_ROWS = 100
+_WARM_UPS = 3
+_FEWEST_TIMES = 10
+_MOST_TIMES = 200
+_MOST_SECONDS = 0.5
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def replay(model: Model, bento: Path, tell: Callable[[str], None]) -> Iterator[Check]:
+    """Replay the sample, and give the checks that the serving process allows: answers, latency and memory.
+
+    Parameters
+    ----------
+    model
+        The Model; what its notebook's object answered is in its sample.
+    bento
+        The Bento's folder, whose ``src`` is what runs.
+    tell
+        Told a line per stage.
+    """
+    pins = (model.path / REQUIREMENTS).read_text(encoding="utf-8").split()
+    try:
+        with environments.environment(pins, model.environment.python, tell) as environment:
+            tell("starting the Bento in a process of its own")
+            with rehearse(
+                environments.python_of(environment), bento / "src", _files(model, bento)
+            ) as process:
+                tell("asking it what the notebook's object was asked")
+                yield _compared(model, process, len(pins))
+                tell("timing it")
+                yield _timed(model, process)
+                yield checks.size_and_memory(checks.size_of(model), process.memory())
+    except PackagingError as error:
+        yield failed("clean_replay", error.message, error.hint)
+
+
+def _files(model: Model, bento: Path) -> Path:
+    """Give the Model's files as the Bento has them: BentoML's own copy."""
+    return bento.parents[2] / "models" / model.name / model.version
+
+
+def _compared(model: Model, process: Rehearsal, pins: int) -> Check:
+    sample = model.sample()
+    waived = model.parity.get("waived", False)
+    # of a model whose export is known to differ, the export's own answers are expected
+    expected = sample["outputs"] if waived else sample.get("original", sample["outputs"])
+    given = process.predict(sample["records"])
+    absolute, relative = model.parity["absolute"], model.parity["relative"]
+    found = list(differences(expected, given, absolute, relative))
+    if found:
+        row, output, one, other = found[0]
+        rows = len({row for row, *_ in found})
+        return failed(
+            "clean_replay",
+            f"In a fresh environment {rows} of {len(given)} rows are answered otherwise: "
+            f"row {row}, output {output!r}, expected {one!r}, got {other!r}.",
+            "Compare the versions in requirements.txt with those that the model was made with.",
+        )
+    return passed(
+        "clean_replay",
+        f"{len(given)} rows answered alike in a fresh environment of {pins} pinned packages; "
+        f"it was ready in {process.seconds:.1f} s.",
+    )
+
+
+def differences(
+    expected: Mapping[str, Sequence[Any]], given: Rows, absolute: float, relative: float
+) -> Iterator[tuple[int, str, Any, Any]]:
+    """Give row, output, expected and given of each answer beyond parity's tolerance."""
+    for row, answer in enumerate(given):
+        for output, values in expected.items():
+            one, other = values[row], answer.get(output)
+            if not _agree(one, other, absolute, relative, exact=output == "label"):
+                yield row, output, one, other
+
+
+def _agree(one: Any, other: Any, absolute: float, relative: float, *, exact: bool) -> bool:
+    if exact or isinstance(one, bool) or not all(isinstance(value, (int, float)) for value in (one, other)):
+        return bool(one == other)
+    return math.isclose(one, other, rel_tol=0.0, abs_tol=absolute + relative * abs(one))
+
+
+def _timed(model: Model, process: Rehearsal) -> Check:
+    records = model.sample()["records"]
+    one = _times(process, [records[:1]] if len(records) == 1 else [[record] for record in records])
+    many = _times(process, [list(islice(cycle(records), MANY_ROWS))])
+    budget = model.manifest.latency_ms or checks.LATENCY_MS
+    return checks.latency_budget(one, many, budget, "over HTTP in the Bento's own process")
+
+
+def _times(process: Rehearsal, batches: Sequence[Sequence[dict[str, Any]]]) -> list[float]:
+    """Ask the batches in turn; give the seconds of each answer."""
+    times: list[float] = []
+    begun = time.perf_counter()
+    for number, batch in enumerate(cycle(batches)):
+        start = time.perf_counter()
+        process.predict(batch)
+        if number >= _WARM_UPS:
+            times.append(time.perf_counter() - start)
+        enough = len(times) >= _FEWEST_TIMES and time.perf_counter() - begun > _MOST_SECONDS
+        if enough or len(times) == _MOST_TIMES:
+            break
+    return times
