@@ -63,11 +63,7 @@ def models_show(model: Tag, json_: Json = False) -> None:
         when = show.local_time(imported["time"])
         tell(f"imported {when} from {imported['source']} by {imported['by']}", markup=False)
     tell(f"git commit {lineage.get('git_commit') or 'none'}, data {lineage.get('data_digest')}", markup=False)
-    show.table(
-        detail["preflight"]["checks"],
-        {"CHECK": "name", "LEVEL": "level", "RESULT": "result", "REASON": "reason", "WHAT TO DO": "remedy"},
-        empty="No checks were made.",
-    )
+    show.checks(detail["preflight"]["checks"])
     print(found.signature)
     return None
 

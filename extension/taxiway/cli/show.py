@@ -69,6 +69,15 @@ def table(
     console().print(drawn)
 
 
+def checks(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the checks of a Model; what to do is said where there is something to do."""
+    columns: dict[str, str | Callable[[Mapping[str, Any]], Any]] = {
+        **{"CHECK": "name", "LEVEL": "level", "RESULT": "result", "REASON": "reason"},
+        "WHAT TO DO": lambda row: "" if row["result"] == "passed" else row["remedy"],
+    }
+    table(rows, columns, empty="No checks were made.")
+
+
 def cell(value: Any) -> str:
     """Write one value, escaped and coloured by what it says."""
     if value is None or value == "":

@@ -225,7 +225,7 @@ def _made(model: Model, tell: Callable[[str], None]) -> Iterator[Check]:
     from taxiway.packaging import bento, checks, replay
     from taxiway.settings import settings
 
-    tell("comparing the files and this environment with what was recorded")
+    tell("comparing with what was recorded")
     model.manifest.verify(model.path)
     yield checks.environment_here(model.check_environment())
     yield checks.format_safe(model.path, model.manifest.runtime, model.manifest.engine)
