@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from taxiway.serving.requests import parse
+from taxiway.serving.requests import batch_of
 from taxiway.serving.validation import Validator, Verdict
 from taxiway.signature import Column, Signature
 
@@ -35,9 +35,7 @@ GOOD: dict[str, Any] = {
 
 
 def check(*rows: dict[str, Any], policies: dict[str, str] | None = None) -> Verdict:
-    import orjson
-
-    batch = parse(orjson.dumps(list(rows)), SIGNATURE.names, max_rows=1000)
+    batch = batch_of(list(rows), SIGNATURE.names, max_rows=1000)
     return Validator(SIGNATURE, BOUNDS, frozenset(("temp_max", "note", "season")), policies).check(batch)
 
 

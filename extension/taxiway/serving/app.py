@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ import orjson
 
 from taxiway.serving.admission import METHODS, Admission
 from taxiway.serving.asgi import Headers, Receive, Scope, Send
+from taxiway.serving.findings import Finding
 from taxiway.serving.identifiers import prediction_ids, request_id
 from taxiway.serving.limits import Limits, read_body
 from taxiway.serving.metrics import CONTENT_TYPE, Metrics
@@ -24,8 +26,9 @@ from taxiway.serving.mirror import Mirror
 from taxiway.serving.openapi import describe_api
 from taxiway.serving.outcomes import parse_outcomes
 from taxiway.serving.problems import Problem
-from taxiway.serving.requests import Batch, parse
+from taxiway.serving.requests import Batch, batch_of, load_json
 from taxiway.serving.runtime import Runtime
+from taxiway.serving.single import SingleRow
 from taxiway.serving.spool import BUDGET_BYTES, SpoolWriter
 from taxiway.serving.validation import Validator, Verdict
 
@@ -103,6 +106,7 @@ class App:
         self.mirror = Mirror(self.metrics.mirrored)
         self._validator = Validator(runtime.signature, runtime.bounds, runtime.holds_null, policies)
         self._names = runtime.signature.names
+        self._single = SingleRow(self._validator.columns, runtime.feeds)
         self._admission = Admission(token, limits.concurrency)
         self._inline_rows = int(INLINE_MILLISECONDS / max(runtime.milliseconds_a_row, 1e-6))
         self._pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="predict")
@@ -178,21 +182,43 @@ class App:
     async def _predict(self, request: str, body: bytes) -> tuple[int, bytes]:
         started = time.perf_counter()
         now = time.time()
-        batch = parse(body, self._names, max_rows=self.limits.rows)
+        data = load_json(body)
+        row = self._single.read(data) if self._inline_rows else None
+        if row is not None:
+            outputs = self._attempt(self.runtime.run, self._single.tensors(row))
+            inputs = {name: [value] for name, value in zip(self._names, row, strict=True)}
+            return self._answer(request, body, started, now, Batch(inputs, 1), outputs, [])
+        batch = batch_of(data, self._names, max_rows=self.limits.rows)
         verdict = self._validator.check(batch)
         for one in verdict.findings:
             self.metrics.find(one["kind"], one["column"])
         if verdict.rejected:
             return self._reject(request, now, batch, verdict)
-        outputs = await self._run(batch, verdict)
+        if batch.rows <= self._inline_rows:
+            outputs = self._attempt(self.runtime.predict, batch.columns, verdict.block)
+        else:
+            loop = asyncio.get_running_loop()
+            outputs = await loop.run_in_executor(
+                self._pool, self._attempt, self.runtime.predict, batch.columns, verdict.block
+            )
+        return self._answer(request, body, started, now, batch, outputs, verdict.findings)
+
+    def _answer(
+        self,
+        request: str,
+        body: bytes,
+        started: float,
+        now: float,
+        batch: Batch,
+        outputs: dict[str, list[Any]],
+        findings: list[Finding],
+    ) -> tuple[int, bytes]:
+        """Write the prediction down, and give its answer."""
         ids = prediction_ids(request, batch.ids, batch.rows)
-        answer: dict[str, Any] = {
-            "request_id": request,
-            "model": self.runtime.tag,
-            "predictions": _by_row(ids, outputs),
-        }
-        if verdict.findings:
-            answer["findings"] = verdict.findings
+        tag = self.runtime.tag
+        answer = {"request_id": request, "model": tag, "predictions": _by_row(ids, outputs)}
+        if findings:
+            answer["findings"] = findings
         response = orjson.dumps(answer)
         seconds = time.perf_counter() - started
         self.spool.append(
@@ -200,14 +226,14 @@ class App:
                 "kind": "prediction",
                 "time": now,
                 "times": batch.times,
-                "model": self.runtime.tag,
+                "model": tag,
                 "role": self.role,
                 "request": request,
                 "ids": ids,
                 "inputs": batch.columns,
                 "outputs": outputs,
                 "latency_ms": round(1e3 * seconds, 3),
-                "findings": verdict.findings,
+                "findings": findings,
             }
         )
         self.metrics.time(seconds)
@@ -216,14 +242,11 @@ class App:
             self.mirror.offer(request, body)
         return 200, response
 
-    async def _run(self, batch: Batch, verdict: Verdict) -> dict[str, list[Any]]:
+    def _attempt(self, predict: Callable[..., dict[str, list[Any]]], *inputs: Any) -> dict[str, list[Any]]:
         try:
-            if batch.rows <= self._inline_rows:
-                return self.runtime.predict(batch.columns, verdict.block)
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, self.runtime.predict, batch.columns, verdict.block)
+            return predict(*inputs)
         except Exception as error:
-            # onnxruntime raises many unrelated classes; whatever it is, only this request fails.
+            # engines raise many unrelated classes; whatever it is, only this request fails.
             _log.exception("the model failed on a request")
             raise Problem(
                 500, f"The model failed on this request: {error}.", hint="See the endpoint's log."

@@ -65,13 +65,13 @@ class Batch:
     extra: dict[str, Extra] = field(default_factory=dict)
 
 
-def parse(body: bytes, names: Sequence[str], *, max_rows: int) -> Batch:
-    """Read a request's body.
+def batch_of(data: Any, names: Sequence[str], *, max_rows: int) -> Batch:
+    """Turn a request's JSON into columns.
 
     Parameters
     ----------
-    body
-        JSON in one of the three shapes.
+    data
+        What ``load_json`` gave.
     names
         The signature's columns.
     max_rows
@@ -82,7 +82,6 @@ def parse(body: bytes, names: Sequence[str], *, max_rows: int) -> Batch:
     Problem
         400 where the body has none of the shapes, 413 where it has too many rows.
     """
-    data = load_json(body)
     if type(data) is list:
         return _records(data, names, max_rows)
     if type(data) is not dict:

@@ -112,6 +112,10 @@ class Runtime:
             Output name → one value a row.
         """
         tensors = self._tensors_of(columns, block)
+        return self.run(tensors)
+
+    def run(self, tensors: Mapping[str, Tensor]) -> dict[str, list[Any]]:
+        """Run the model on tensors that are ready; give one value a row for each output."""
         results = dict(zip(self._wanted, self._engine.run(tensors, self._wanted), strict=True))
         outputs = {}
         for binding in self._bindings:
