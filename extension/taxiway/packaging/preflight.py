@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -213,15 +214,16 @@ def run(model: Model, progress: Progress, *, waive: Iterable[str] = ()) -> Prefl
     """
     waived = {*check_names(waive), *(check.name for check in model.checks if check.result == "waived")}
     made = []
-    for check in _made(model, progress):
-        [settled] = gather([check], waived)
-        made.append(settled)
-        progress(settled)
+    with closing(_made(model, progress)) as checks:  # whatever stops us, the replay is ended first
+        for check in checks:
+            [settled] = gather([check], waived)
+            made.append(settled)
+            progress(settled)
     _write(model, gather(made))
     return model.checks
 
 
-def _made(model: Model, tell: Callable[[str], None]) -> Iterator[Check]:
+def _made(model: Model, tell: Callable[[str], None]) -> Generator[Check, None, None]:
     from taxiway.packaging import bento, checks, replay
     from taxiway.settings import settings
 

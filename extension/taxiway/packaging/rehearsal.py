@@ -13,7 +13,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,10 @@ class Rehearsal:
         predictions: list[dict[str, Any]] = answer["predictions"]
         return predictions
 
+    def close(self) -> None:
+        """Close the connection to it."""
+        self._http.close()
+
     def memory(self) -> int:
         """Give its resident memory in bytes."""
         import psutil
@@ -101,7 +105,8 @@ def rehearse(python: Path | str, source: Path, files: Path) -> Iterator[Rehearsa
             _await(ours, child, "ready", START_SECONDS)
             ours.sendall(b"accept\n")
             _await(ours, child, "accepting", ANSWER_SECONDS)
-            yield Rehearsal(child, path, time.monotonic() - begun)
+            with closing(Rehearsal(child, path, time.monotonic() - begun)) as rehearsal:
+                yield rehearsal
 
 
 def _variables(folder: Path, source: Path) -> dict[str, str]:
