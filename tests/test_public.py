@@ -122,7 +122,8 @@ def test_packaging_opens_no_socket_but_to_this_machine(taxiway_home: Path, tmp_p
         "days = weather.days().head(200)\n"
         "fitted = weather.pipeline().set_params(randomforestclassifier__n_estimators=3)\n"
         "fitted.fit(days[weather.FEATURES], days['rain'])\n"
-        "taxiway.package(fitted, name='rain', reference=days[weather.FEATURES], target=days['rain'])\n"
+        "inputs = days[weather.FEATURES]\n"
+        "taxiway.package(fitted, name='rain', reference=inputs, target=days['rain'], replay=False)\n"
     )
     environment = {"PYTHONPATH": str(tmp_path), "SOCKETS": str(log), "TAXIWAY_HOME": str(taxiway_home)}
     for name in ("BENTOML_DO_NOT_TRACK", "WHYLOGS_NO_ANALYTICS"):

@@ -28,6 +28,7 @@ def packaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
             fitted = weather.pipeline().fit(known[weather.FEATURES], known["rain"])
             package(
                 fitted,
+                replay=False,
                 name="rain",
                 reference=known[weather.FEATURES],
                 target=known["rain"],

@@ -221,7 +221,9 @@ def test_a_model_that_failed_preflight_comes_neither_live_nor_into_shadow(
     fitted = weather.pipeline().set_params(randomforestclassifier__n_estimators=3)
     leaking = days[weather.FEATURES].assign(truth=days["rain"])
     fitted.steps[0][1].transformers[1][2].append("truth")
-    model = package(fitted.fit(leaking, days["rain"]), name="leak", reference=leaking, target=days["rain"])
+    model = package(
+        fitted.fit(leaking, days["rain"]), name="leak", replay=False, reference=leaking, target=days["rain"]
+    )
     for act in (lambda: deploy(model, endpoint="leak"), lambda: endpoint.start_shadow(model)):
         with pytest.raises(PreflightError, match="target_leakage"):
             act()

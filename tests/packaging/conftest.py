@@ -81,7 +81,12 @@ def packaged(tmp_path_factory: pytest.TempPathFactory, weather: Weather, classif
         for name in ("BENTOML_HOME", "TAXIWAY_RUN_DIR"):
             patch.delenv(name, raising=False)
         model = taxiway.package(
-            classifier, name="rain", reference=weather.inputs, target=weather.rain, metrics={"accuracy": 0.7}
+            classifier,
+            replay=False,
+            name="rain",
+            reference=weather.inputs,
+            target=weather.rain,
+            metrics={"accuracy": 0.7},
         )
     return Packaged(home, model)
 

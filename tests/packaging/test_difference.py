@@ -41,6 +41,7 @@ def changed(tmp_path_factory: pytest.TempPathFactory, weather: Weather) -> Model
         patch.delenv("BENTOML_HOME", raising=False)
         return taxiway.package(
             fitted,
+            replay=False,
             name="rain",
             reference=inputs,
             target=weather.rain,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ from taxiway.packaging.model import Model
 from taxiway.packaging.reference import columns_of
 
 from .conftest import NUMERIC, Packaged, Weather, columns, columns_of_weather
+
+package = partial(taxiway.package, replay=False)  # the replay has tests of its own
 
 
 def files_of(home: Path) -> dict[str, int]:
@@ -72,8 +75,8 @@ def test_a_model_says_what_it_is(packaged_home: Packaged) -> None:
     assert (model.signature.inputs[3].minimum, model.signature.inputs[3].maximum) == (1, 12)
     assert [output.dtype for output in model.signature.outputs] == ["bool", "float32", "float32"]
     assert len(model.sample()["records"]) == 20
-    assert model.parity["passed"]
-    assert model.parity["worst"]["inputs"].keys() == set(model.signature.names)
+    assert model.parity.passed
+    assert model.parity.worst.inputs.keys() == set(model.signature.names)
     assert len(model.lineage.data_digest) == 64
     assert model.checks.ok
     assert json.loads(json.dumps(model.to_detail()))["preflight"]["ok"] is True
@@ -98,7 +101,7 @@ def test_packaging_the_same_twice_gives_the_same_version_and_writes_nothing(
     packaged_home: Packaged, weather: Weather, classifier: Pipeline
 ) -> None:
     before = files_of(packaged_home.home)
-    again = taxiway.package(
+    again = package(
         classifier, name="rain", reference=weather.inputs, target=weather.rain, metrics={"accuracy": 0.7}
     )
     assert again == packaged_home.model
@@ -143,8 +146,8 @@ def test_another_description_is_another_version(
     run.mkdir(parents=True)
     monkeypatch.setenv("TAXIWAY_RUN_DIR", str(run))
     lines: list[str] = []
-    one = taxiway.package(classifier, name="rain", reference=weather.inputs, progress=lines.append)
-    two = taxiway.package(classifier, name="rain", reference=weather.inputs, description="for the harbour")
+    one = package(classifier, name="rain", reference=weather.inputs, progress=lines.append)
+    two = package(classifier, name="rain", reference=weather.inputs, description="for the harbour")
     assert one.version != two.version
     assert two.description == "for the harbour"
     assert [model.tag for model in taxiway.models("rain")] == [two.tag, one.tag]
@@ -161,7 +164,7 @@ def test_two_packagings_of_one_name_at_once_give_one_sound_model(
     made: list[Model] = []
     threads = [
         threading.Thread(
-            target=lambda: made.append(taxiway.package(classifier, name="rain", reference=weather.inputs))
+            target=lambda: made.append(package(classifier, name="rain", reference=weather.inputs))
         )
         for _ in range(2)
     ]
@@ -192,7 +195,7 @@ with stage(Path(sys.argv[1]), "rain") as folder:
     assert done.returncode == -9
     assert len(list(store.glob(".staging/rain/stage-*"))) == 1
     assert taxiway.models() == []
-    model = taxiway.package(classifier, name="other", reference=weather.inputs)
+    model = package(classifier, name="other", reference=weather.inputs)
     assert taxiway.models() == [model]
     assert not list(store.glob(".staging/*/stage-*"))
 
@@ -255,7 +258,7 @@ def test_bad_input_gets_one_clear_error_and_writes_nothing(
     ]
     for model, arguments, message in cases:
         with pytest.raises(InputError) as caught:
-            taxiway.package(model, **{"name": "rain", **arguments})
+            package(model, **{"name": "rain", **arguments})
         assert message in caught.value.message, caught.value
         assert caught.value.hint
     left = [path.name for path in taxiway_home.rglob("*") if path.is_file()]
@@ -270,17 +273,17 @@ def test_a_model_that_differs_is_refused_with_both_figures_unless_waived(
     nothing = {"float32": (0.0, 0.0), "float64": (0.0, 0.0)}
     monkeypatch.setattr(parity, "TOLERANCES", nothing)
     with pytest.raises(ParityError) as caught:
-        taxiway.package(model, name="diabetes", reference=inputs, target=target)
+        package(model, name="diabetes", reference=inputs, target=target)
     assert "in float32" in caught.value.message
     assert "in float64" in caught.value.message
     assert "Worst is row" in caught.value.message
     assert "waive=('parity',)" in caught.value.hint
     assert taxiway.models() == []
-    accepted = taxiway.package(model, name="diabetes", reference=inputs, target=target, waive=["parity"])
+    accepted = package(model, name="diabetes", reference=inputs, target=target, waive=["parity"])
     assert accepted.checks["parity"].result == "waived"
     assert accepted.checks.ok
-    assert accepted.parity["waived"]
-    assert [one["precision"] for one in accepted.parity["tried"]] == ["float32"]
+    assert accepted.parity.waived
+    assert [one.precision for one in accepted.parity.tried] == ["float32"]
 
 
 def test_double_precision_is_taken_where_float32_differs(taxiway_home: Path, weather: Weather) -> None:
@@ -288,11 +291,11 @@ def test_double_precision_is_taken_where_float32_differs(taxiway_home: Path, wea
     forest = make_pipeline(StandardScaler(), RandomForestClassifier(30, random_state=0)).fit(
         numbers, weather.rain
     )
-    model = taxiway.package(forest, name="forest", reference=numbers, target=weather.rain)
-    assert model.parity["precision"] == "float64"
-    assert model.parity["passed"]
-    assert model.parity["tried"][0]["precision"] == "float32"
-    assert model.parity["tried"][0]["differing"] > 0
+    model = package(forest, name="forest", reference=numbers, target=weather.rain)
+    assert model.parity.precision == "float64"
+    assert model.parity.passed
+    assert model.parity.tried[0].precision == "float32"
+    assert model.parity.tried[0].differing > 0
     assert model.predict(numbers)["label"].tolist() == forest.predict(numbers).tolist()
 
 
@@ -304,7 +307,7 @@ def test_missing_values_are_predicted_as_the_original_does(taxiway_home: Path, w
         [("columns", columns(SimpleImputer())), ("model", DecisionTreeClassifier(random_state=0))]
     )
     original.fit(inputs, weather.rain)
-    model = taxiway.package(original, name="gaps", reference=inputs, target=weather.rain)
+    model = package(original, name="gaps", reference=inputs, target=weather.rain)
     assert model.predict(inputs)["label"].tolist() == original.predict(inputs).tolist()
     assert model.sample()["records"][0]["season"] is None
     with pytest.raises(InputError, match="lacks: wind"):
@@ -318,6 +321,6 @@ def test_a_full_disk_is_told_and_leaves_nothing(
 ) -> None:
     (taxiway_home / "store").write_text("a file where the folder should be")
     with pytest.raises(PackagingError, match="could not be written"):
-        taxiway.package(classifier, name="rain", reference=weather.inputs)
+        package(classifier, name="rain", reference=weather.inputs)
     (taxiway_home / "store").unlink()
     assert taxiway.models() == []

@@ -46,6 +46,7 @@ def package(
     trust: Iterable[str] = (),
     latency_ms: float = 100.0,
     waive: Iterable[str] = (),
+    replay: bool = True,
     progress: Progress | None = None,
 ) -> Model:
     """Turn a fitted model into a Model: exported, proven, checked, stored, and built as a Bento.
@@ -80,6 +81,9 @@ def package(
         What one row may take, at the 99th percentile, in milliseconds.
     waive
         Names of checks that may fail, which is recorded.
+    replay
+        Whether the Bento is also loaded in a fresh environment, where it must answer the sample as the
+        original does; ``model.preflight()`` does it at any later time.
     progress
         Called with a line per stage; by default lines are printed in an interactive session.
 
@@ -132,6 +136,11 @@ def package(
             f"{name} could not be written: {error.strerror or error}.",
             hint=f"Look at the space and the permissions of {settings().home}; nothing was half-written.",
         ) from error
+    if replay and packaged.checks["clean_replay"].result == "skipped":
+        packaged.preflight(lambda said: tell(f"{packaged.tag}: {said}") if isinstance(said, str) else None)
+    checks = packaged.checks
+    verdict = "ready" if checks.ok else "stored, but it may not be deployed"
+    tell(f"{packaged.tag}: {verdict}, {checks.count('passed')} of {len(checks)} checks passed")
     lineage.report(packaged.tag)
     return packaged
 
@@ -149,13 +158,11 @@ def _stored(draft: Draft, folder: Path, builder: bento.Builder, tell: Progress) 
         return there
     tell(f"{tag}: profiling {len(draft.frame):,} rows and running the preflight")
     folder.mkdir()
-    preflight = draft.write(folder, identity)
+    draft.write(folder, identity)
     tell(f"{tag}: building the Bento")
     builder.build(folder, tag)
     packaged = registry.save(folder)
     builder.install(tag)
-    verdict = "ready" if preflight.ok else "stored, but it may not be deployed"
-    tell(f"{tag}: {verdict}, {preflight.count('passed')} of {len(preflight)} checks passed")
     return packaged
 
 
