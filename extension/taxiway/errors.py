@@ -54,7 +54,18 @@ class PackagingError(InputError):
 
 
 class ParityError(PackagingError):
-    """The exported model does not answer as the original does."""
+    """The exported model does not answer as the original does.
+
+    Attributes
+    ----------
+    table
+        One line per output with the rows that differ, and the row that differs most; empty if there is none.
+    """
+
+    table: str = ""
+
+    def __str__(self) -> str:
+        return "\n\n".join(part for part in (super().__str__(), self.table) if part)
 
 
 class PreflightError(PackagingError):

@@ -26,13 +26,14 @@ from taxiway.errors import (
     InputError,
     NotFoundError,
     PackagingError,
+    PreflightError,
     TaxiwayError,
 )
 from taxiway.packaging import archive, digest, registry, transfer
 from taxiway.packaging.bento import environment
 from taxiway.packaging.manifest import FILE
 from taxiway.packaging.model import Model
-from taxiway.packaging.origin import Origin
+from taxiway.packaging.origin import Origin, path_of
 
 from .conftest import Packaged
 
@@ -96,6 +97,18 @@ def test_an_imported_model_predicts_as_the_original(elsewhere: Path, weather: An
     model = transfer.import_model(elsewhere).model
     rows = weather.inputs.iloc[::25]
     assert model.predict(rows)["label"].tolist() == classifier.predict(rows).tolist()
+
+
+def test_an_imported_model_is_not_ready_until_it_was_tried_here(elsewhere: Path) -> None:
+    """Its own word that all checks passed is not taken for it."""
+    model = transfer.import_model(elsewhere).model
+    assert model.checks["clean_replay"].result == "failed"
+    assert [check.name for check in model.checks.blocking] == ["clean_replay"]
+    assert model.tag in model.checks["clean_replay"].remedy
+    with pytest.raises(PreflightError, match="imported"):
+        model.checks.require(model.tag)
+    path_of(model.name, model.version).write_text("damaged")
+    assert not model.checks.ok
 
 
 def test_importing_what_is_there_writes_nothing(elsewhere: Path, taxiway_home: Path) -> None:
@@ -544,7 +557,7 @@ def cut_off_in_a_file(forgery: Forgery) -> bytes:
 @hostile
 def a_header_that_promises_an_exabyte(forgery: Forgery) -> bytes:
     members = forgery.members()
-    return pack([members[0], (member(members[1][0].name, 2**60), b"")], tarfile.GNU_FORMAT)
+    return pack(members[:1])[:-1024] + pack([(member(members[1][0].name, 2**60), b"")], tarfile.GNU_FORMAT)
 
 
 @hostile
@@ -589,7 +602,10 @@ def an_extension_header(forgery: Forgery) -> bytes:
 @hostile
 def a_long_name_header(forgery: Forgery) -> bytes:
     forgery.put("sources/" + "a" * 120 + ".py", b"evil")
-    return pack(forgery.members(), tarfile.GNU_FORMAT)
+    members = forgery.members()
+    at = next(index for index, (info, _) in enumerate(members) if "aaa" in info.name)
+    long = pack(members[at : at + 1], tarfile.GNU_FORMAT)[:-1024]
+    return pack(members[:at])[:-1024] + long + pack(members[at + 1 :])
 
 
 @hostile
@@ -663,8 +679,7 @@ for title, line in {
 
 for name in ("signature.json", "preflight.json", "environment.json", "parity.json"):
     for title, data in {"text": b"evil", "list": b"[]", "empty": b"", "object": b"{}"}.items():
-        if (name, title) != ("parity.json", "object") and (name, title) != ("parity.json", "list"):
-            HOSTILE[f"{name}_{title}"] = damaged(name, data)
+        HOSTILE[f"{name}_{title}"] = damaged(name, data)
 HOSTILE["signature_of_unknown_types"] = damaged(
     "signature.json", json.dumps({"properties": {}, "required": ["x"], "x-taxiway": {"outputs": []}}).encode()
 )
@@ -675,6 +690,34 @@ def a_needed_file_not_even_named(forgery: Forgery) -> bytes:
     forgery.manifest["size_bytes"] -= len(forgery.files.pop("preflight.json"))
     del forgery.manifest["files"]["preflight.json"]
     return forgery.packed()
+
+
+HOSTILE["preflight_of_unknown_checks"] = damaged(
+    "preflight.json",
+    b'{"ok": true, "checks": [{"name": "evil", "level": "note", "result": "passed", "reason": ""}]}',
+)
+#: Each of these is refused for what it is, and not for something else.
+REASONS = {
+    "a_file_missing": "there is no member 'signature.json'",
+    "a_file_too_many": "more than its manifest names",
+    "a_header_that_promises_an_exabyte": "larger than the",
+    "a_long_name_header": "'././@LongLink'",
+    "altered_content": "model.onnx differs",
+    "altered_manifest": "it was altered",
+    "an_extension_header": "PaxHeader",
+    "cut_off_in_a_file": "ends too soon",
+    "manifest_later_format": "later Taxiway",
+    "manifest_size_too_large": "smaller than its manifest declares",
+    "manifest_size_too_small": "larger than the 100 bytes",
+    "manifest_version_of_another_digest": "does not follow from its digest",
+    "member_symlink": "not a plain file",
+    "member_sparse": "not a plain file",
+    "name_case_twice": "one file on some systems",
+    "name_traversal": "'../evil' cannot be a file of a Model",
+    "no_end": "ends too soon",
+    "requirements_option": "not the name and version of a distribution",
+    "something_in_the_padding": "hidden between its files",
+}
 
 
 @pytest.mark.parametrize("case", sorted(HOSTILE))
@@ -690,6 +733,7 @@ def test_a_hostile_file_is_refused_and_leaves_no_trace(
         transfer.import_model(given)
     assert caught.value.hint
     assert "\n" not in caught.value.message
+    assert REASONS.get(case, "") in caught.value.message
     after = tree(tmp_path, Path("/tmp/evil"), Path.cwd() / "evil")
     assert {path for path in after if "rain" not in Path(path).name} == {
         path for path in before if "rain" not in Path(path).name

@@ -23,10 +23,11 @@ from typing import IO, Protocol
 from pydantic import TypeAdapter, ValidationError
 
 from taxiway.errors import CorruptionError, InputError
-from taxiway.packaging import registry
+from taxiway.packaging import preflight, registry
 from taxiway.packaging.environment import Environment
 from taxiway.packaging.manifest import FILE, Manifest
-from taxiway.packaging.model import ENVIRONMENT, PREFLIGHT, REQUIREMENTS, Model
+from taxiway.packaging.model import ENVIRONMENT, PARITY, PREFLIGHT, REQUIREMENTS, Model
+from taxiway.packaging.parity import Parity
 from taxiway.packaging.preflight import Preflight
 from taxiway.signature import Signature
 
@@ -124,9 +125,12 @@ class Reader:
             self._skip_padding(size)
         if left:
             raise self._wrong(f"it is {left} bytes smaller than its manifest declares")
-        if self._source.read(len(_END) + 1) != _END:
+        if self._exactly(len(_END)) != _END or self._source.read(1):
             raise self._wrong("it holds more than its manifest names")
-        self.manifest.verify(folder)
+        try:
+            self.manifest.verify(folder)
+        except CorruptionError as error:
+            raise self._wrong(error.message.removesuffix(".")) from error
         self._check_opens(folder)
 
     def _believed(self) -> Manifest:
@@ -154,7 +158,9 @@ class Reader:
         try:
             TypeAdapter(Environment).validate_json((folder / ENVIRONMENT).read_bytes())
             TypeAdapter(Signature).validate_python(model.signature.to_plain())
+            TypeAdapter(Parity).validate_json((folder / PARITY).read_bytes())
             TypeAdapter(Preflight).validate_json((folder / PREFLIGHT).read_bytes())
+            model.checks.updated(preflight.untried(model.tag))
             model.to_detail()
             model.sample()
             lines = (folder / REQUIREMENTS).read_text(encoding="utf-8").splitlines()

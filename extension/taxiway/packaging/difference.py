@@ -84,7 +84,7 @@ def between(before: Model, after: Model) -> Difference:
             {one.name: one.dtype for one in after.signature.outputs},
         ),
         *_values("metric", before.metrics, after.metrics),
-        *_values("parity", _figures(before.parity), _figures(after.parity)),
+        *_values("parity", _figures(before.parity.to_dict()), _figures(after.parity.to_dict())),
         *_environment(before, after),
         *_values("pin", _pins(before), _pins(after)),
         *_values("lineage", asdict(before.lineage), asdict(after.lineage)),

@@ -13,6 +13,7 @@ from taxiway.errors import CorruptionError, InputError
 from taxiway.packaging import preflight
 from taxiway.packaging import progress as progresses
 from taxiway.packaging.manifest import Lineage, Manifest, OutputColumn, Scalar, Task
+from taxiway.packaging.origin import Origin
 from taxiway.packaging.preflight import Preflight, Progress
 from taxiway.signature import Signature
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from taxiway.packaging.environment import Comparison, Environment
+    from taxiway.packaging.parity import Parity
     from taxiway.serving.runtime import Runtime
 
 SIGNATURE = "signature.json"
@@ -127,9 +129,11 @@ class Model:
         return Signature.from_dict(self._json(SIGNATURE))
 
     @cached_property
-    def parity(self) -> dict[str, Any]:
+    def parity(self) -> Parity:
         """How the exported model compared with the original."""
-        return self._json(PARITY)
+        from taxiway.packaging.parity import Parity
+
+        return Parity.from_dict(self._json(PARITY))
 
     @cached_property
     def environment(self) -> Environment:
@@ -142,6 +146,8 @@ class Model:
     def checks(self) -> Preflight:
         """The checks on record: those made when it was packaged, and those of the last ``preflight()``."""
         packaged, later = Preflight.from_dict(self._json(PREFLIGHT)), preflight.record(self)
+        if later is None and Origin.of(self.name, self.version) is not None:
+            later = preflight.untried(self.tag)
         return packaged if later is None else packaged.updated(later)
 
     def preflight(self, progress: Progress | None = None) -> Preflight:
@@ -247,7 +253,7 @@ class Model:
             "metrics": dict(self.metrics),
             "preflight": {**checks.to_dict(), **checks.to_counts()},
             "signature": self.signature.to_plain(),
-            "parity": self.parity,
+            "parity": self._json(PARITY),
             "lineage": asdict(self.lineage),
             "environment": self._json(ENVIRONMENT),
             "bento": self.bento,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from taxiway.errors import PackagingError, ParityError
+from taxiway.errors import PackagingError
 from taxiway.packaging import parity as parities
 from taxiway.packaging.frameworks import Adapter, Answers, Export
 from taxiway.packaging.parity import Parity
@@ -50,17 +50,11 @@ def prove(
         if report.passed:
             return export, report.after(*(earlier for _, earlier in tried))
         tried.append((export, report))
-    best = min(tried, key=lambda one: (one[1].differing, one[1].largest))
-    export, report = best[0], best[1].after(*(other for _, other in tried if other is not best[1]))
     if not waive:
-        figures = " ".join(one.sentence() for _, one in tried)
-        worst = report.worst
-        raise ParityError(
-            f"The exported model does not answer as the original does: {figures} "
-            f"Worst is row {worst.index}: {dict(worst.original)} became {dict(worst.exported)}.",
-            hint="Simplify the step that differs, or accept it with waive=('parity',).",
-        )
-    return export, replace(report, waived=True)
+        raise parities.refusal([report for _, report in tried])
+    export, best = min(tried, key=lambda one: parities.rank(one[1]))
+    others = (report for _, report in tried if report is not best)
+    return export, replace(best.after(*others), waived=True)
 
 
 def _asked(adapter: Adapter, rows: pd.DataFrame) -> Answers:

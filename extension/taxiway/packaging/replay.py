@@ -59,12 +59,11 @@ def _files(model: Model, bento: Path) -> Path:
 
 def _compared(model: Model, process: Rehearsal, pins: int) -> Check:
     sample = model.sample()
-    waived = model.parity.get("waived", False)
+    waived = model.parity.waived
     # of a model whose export is known to differ, the export's own answers are expected
     expected = sample["outputs"] if waived else sample.get("original", sample["outputs"])
     given = process.predict(sample["records"])
-    absolute, relative = model.parity["absolute"], model.parity["relative"]
-    found = list(differences(expected, given, absolute, relative))
+    found = list(differences(expected, given, model.parity.tolerances))
     if found:
         row, output, one, other = found[0]
         rows = len({row for row, *_ in found})
@@ -82,18 +81,18 @@ def _compared(model: Model, process: Rehearsal, pins: int) -> Check:
 
 
 def differences(
-    expected: Mapping[str, Sequence[Any]], given: Rows, absolute: float, relative: float
+    expected: Mapping[str, Sequence[Any]], given: Rows, tolerances: Mapping[str, tuple[float, float]]
 ) -> Iterator[tuple[int, str, Any, Any]]:
     """Give row, output, expected and given of each answer beyond parity's tolerance."""
     for row, answer in enumerate(given):
         for output, values in expected.items():
             one, other = values[row], answer.get(output)
-            if not _agree(one, other, absolute, relative, exact=output == "label"):
+            if not _agree(one, other, *tolerances[output]):
                 yield row, output, one, other
 
 
-def _agree(one: Any, other: Any, absolute: float, relative: float, *, exact: bool) -> bool:
-    if exact or isinstance(one, bool) or not all(isinstance(value, (int, float)) for value in (one, other)):
+def _agree(one: Any, other: Any, absolute: float, relative: float) -> bool:
+    if isinstance(one, bool) or not all(isinstance(value, (int, float)) for value in (one, other)):
         return bool(one == other)
     return math.isclose(one, other, rel_tol=0.0, abs_tol=absolute + relative * abs(one))
 
