@@ -243,6 +243,7 @@ def test_bad_input_gets_one_clear_error_and_writes_nothing(
         (classifier, {"reference": inputs, "sample": inputs[["wind"]]}, "sample lacks"),
         (classifier, {"reference": inputs, "sample": inputs.assign(wind="calm")}, "'wind' of sample"),
         (classifier, {"reference": inputs, "waive": ["parities"]}, "no check named 'parities'"),
+        (classifier, {"reference": inputs, "slices": ["region"]}, "slices names 'region'"),
         (classifier, {"reference": inputs, "metrics": {"auc": float("nan")}}, "metric 'auc'"),
         (classifier, {"reference": inputs, "name": "../rain"}, "cannot be a Model's name"),
         (classifier, {"reference": inputs, "name": "Rain"}, "cannot be a Model's name"),

@@ -94,7 +94,8 @@ def shadow_report(endpoint: str) -> ShadowReport:
         shadow = parts.select_parts(session, endpoint, "prediction", model=row.shadow, role="shadow")
         outcomes = parts.outcomes(session, endpoint)
     model = registry.load(row.live)
-    slices = [f"in.{column.name}" for column in model.signature.inputs if column.categories]
+    named = model.slices or [column.name for column in model.signature.inputs if column.categories]
+    slices = [f"in.{name}" for name in named]
     return compare(
         parts.read(live) if live else predictions_frame([]),
         parts.read(shadow) if shadow else predictions_frame([]),

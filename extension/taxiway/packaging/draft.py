@@ -97,6 +97,7 @@ class Draft:
         _write_json(folder / PREFLIGHT, preflight.to_dict())
         _write_json(folder / SAMPLE, self._sample(session))
         self._write_profile(session, folder / REFERENCE)
+        del session  # a forest takes ten times its file's size in ONNX Runtime, and will be opened once more
         for path in self.export.folder.iterdir():
             path.rename(folder / path.name)
         self._write_manifest(folder, identity)

@@ -109,6 +109,11 @@ class Model:
         return self.manifest.outputs
 
     @property
+    def slices(self) -> tuple[str, ...]:
+        """The input columns by whose values it is judged apart, as declared when it was packaged."""
+        return self.manifest.slices
+
+    @property
     def lineage(self) -> Lineage:
         """Where it comes from."""
         return self.manifest.lineage

@@ -108,6 +108,7 @@ def package(
     if sample is not None:
         extra = _like(in_order(check_frame(sample, what="sample"), adapter, what="sample"), frame)
     columns = columns_of(frame)
+    parts = _columns_named(slices, frame)
     try:
         with stage(settings().store, name) as folder, bento.Builder(folder / "bentoml") as builder:
             tell(f"{name}: exporting and comparing with the original")
@@ -124,7 +125,7 @@ def package(
                 target=_target_name(target),
                 description=str(description),
                 metrics=figures,
-                slices=_names(slices),
+                slices=parts,
                 latency_ms=float(latency_ms),
                 waived=waived,
                 pins=tuple(distributions.pins((*distributions.SERVING, *export.requires))),
@@ -168,6 +169,17 @@ def _stored(draft: Draft, folder: Path, builder: bento.Builder, tell: Progress) 
 
 def _names(names: Iterable[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(str(name) for name in names)
+
+
+def _columns_named(names: Iterable[str], frame: pd.DataFrame) -> tuple[str, ...]:
+    wanted = _names(names)
+    for name in wanted:
+        if name not in frame.columns:
+            raise InputError(
+                f"slices names {name!r}, which is no column of reference.",
+                hint=f"The columns are {', '.join(map(repr, frame.columns[:10]))}.",
+            )
+    return wanted
 
 
 def _few(frame: pd.DataFrame) -> pd.DataFrame:
