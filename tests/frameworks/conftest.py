@@ -37,7 +37,7 @@ def package(taxiway_home: Path) -> Package:
     """``taxiway.package`` into this test's own home, without the clean replay (which has its own tests)."""
 
     def package(model: Any, reference: pd.DataFrame, *, name: str = "model", **more: Any) -> Model:
-        return taxiway.package(model, name=name, reference=reference, **more)
+        return taxiway.package(model, name=name, reference=reference, replay=False, **more)
 
     return package
 
