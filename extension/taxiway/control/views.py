@@ -40,8 +40,8 @@ _log = logging.getLogger(__name__)
 
 def change_token() -> str:
     """Give a token that changes when the overview may have changed; cheap."""
-    models = settings().store / "models"
-    stamps = [path.stat().st_mtime_ns for path in (models, *models.glob("*"))] if models.is_dir() else []
+    kept = [settings().store / kind for kind in ("models", "preflights")]
+    stamps = [path.stat().st_mtime_ns for root in kept if root.is_dir() for path in (root, *root.glob("*"))]
     state = agent_process.status()
     return f"{ledger().data_version()}/{max(stamps, default=0)}/{state.pid}/{state.doing}"
 
@@ -167,13 +167,13 @@ def _model(model: Any, rows: Any) -> Json:
 
 
 def _records(model: Any) -> Json:
-    """What is on record of a Model outside its folder; a damaged record spoils no list."""
+    """What is on record of a Model outside its folder; a damaged file of tags spoils no list."""
+    origin = Origin.of(model.name, model.version)
     try:
-        origin = Origin.of(model.name, model.version)
         words = registry.tags(model.name).of(model.version)
     except CorruptionError as error:
         _log.warning("%s", error)
-        return {"tags": [], "imported": None}
+        words = []
     return {"tags": words, "imported": None if origin is None else asdict(origin)}
 
 

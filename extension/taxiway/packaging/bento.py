@@ -94,10 +94,11 @@ class Builder:
         name, _, version = tag.partition(":")
         for kind in _MARKS:
             folder = settings().bentoml_home / kind / name
+            folder.mkdir(parents=True, exist_ok=True)
+            _write(folder / "latest", version)  # BentoML bears one that names what is not there yet
             if not _finished(kind, tag):
                 shutil.rmtree(folder / version, ignore_errors=True)
                 _move(self._home / kind / name / version, folder / version)
-            _write(folder / "latest", version)
 
 
 def ensure(folder: Path, tag: str) -> None:
@@ -139,7 +140,6 @@ def _finished(kind: str, tag: str) -> bool:
 
 def _move(source: Path, target: Path) -> None:
     """Move a folder so that ``target`` is there whole or not at all, on whichever file system it lies."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
         source.rename(target)
     except OSError:
@@ -148,6 +148,6 @@ def _move(source: Path, target: Path) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    with tempfile.NamedTemporaryFile("w", dir=settings().bentoml_home, delete=False) as file:
-        file.write(text)
-    Path(file.name).replace(path)
+    part = path.with_name(f".{path.name}")  # of one name, so that the next attempt takes up a killed one's
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)

@@ -107,5 +107,4 @@ def _remove_made(name: str, version: str) -> None:
 def _close(folder: Path) -> None:
     """Remove a name's folder from BentoML's store with its last version, as BentoML does."""
     if not any(one.is_dir() for one in folder.iterdir()):
-        (folder / "latest").unlink(missing_ok=True)
-        folder.rmdir()
+        shutil.rmtree(folder)

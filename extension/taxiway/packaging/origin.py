@@ -7,7 +7,6 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from taxiway.errors import CorruptionError
 from taxiway.settings import settings
 
 
@@ -33,20 +32,15 @@ class Origin:
     def of(cls, name: str, version: str) -> Origin | None:
         """Give the origin of a Model, or None if it was packaged in this store.
 
-        Raises
-        ------
-        CorruptionError
-            The record is not what was written.
+        A record that cannot be read still says that there was an import.
         """
         path = path_of(name, version)
         try:
             return cls(**json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError) as error:
-            raise CorruptionError(
-                f"{path} cannot be read: {error}.", hint=f"Delete {name}:{version} and import it again."
-            ) from error
+        except (OSError, ValueError, TypeError):
+            return cls("an unknown place", "", "unknown")
 
     def write(self, name: str, version: str) -> None:
         """Record it, in one step."""

@@ -237,6 +237,12 @@ def _made(model: Model, tell: Callable[[str], None]) -> Generator[Check, None, N
     yield from replay.replay(model, settings().bentoml_home / "bentos" / model.name / model.version, tell)
 
 
+def untried(tag: str) -> Preflight:
+    """Give what counts of an imported Model until its preflight was run here, whatever it says of itself."""
+    reason = "It was imported, and has not been replayed in this place."
+    return Preflight((failed("clean_replay", reason, f"Run `taxiway preflight {tag}`."),))
+
+
 def record(model: Model) -> Preflight | None:
     """Give what the last run of the preflight found; None if there was none, or its file was damaged."""
     from taxiway.packaging.registry import preflight_of
