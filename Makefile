@@ -6,6 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
+FRAMEWORKS := $(CURDIR)/.venv-frameworks/bin
 STAMPS := .make
 LAB_PORT ?= 8888
 export PATH := $(BIN):$(PATH)
@@ -17,10 +18,10 @@ export VIRTUAL_ENV :=
 
 SOURCES := $(shell find extension/src extension/style extension/schema -type f 2>/dev/null)
 
-.PHONY: help setup demo test lab check format bench lock clean stop
+.PHONY: help setup demo test test-frameworks lab check format bench lock clean stop
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 setup: $(STAMPS)/extension ## Make .venv, build the front end, install the extension
 
@@ -40,6 +41,9 @@ test: setup $(STAMPS)/chromium check ## Set up, check, and run all tests
 	npm test --silent
 	python -m pytest
 
+test-frameworks: $(STAMPS)/frameworks ## Test the models of every framework, in an environment of their own
+	$(FRAMEWORKS)/python -m pytest tests/frameworks
+
 check: setup ## Lint, format check and types: ruff, mypy, eslint, prettier, tsc
 	ruff check .
 	ruff format --check .
@@ -54,14 +58,22 @@ format: setup ## Mend what a formatter can
 bench: setup ## Print the figures that the documents quote
 	python -m tests.benchmarks
 
+# torch is left to pip (see $(STAMPS)/frameworks-python), so what it requires is named here; NCCL joins GPUs
+# over a network, is 300 MB, and is not needed to import XGBoost
+COMPILE = $(BIN)/uv pip compile --generate-hashes --python-version 3.11 \
+  --no-emit-index-url --no-emit-find-links --no-annotate --no-header -q
+OF_TORCH := filelock fsspec jinja2 networkx setuptools sympy typing-extensions
+NEITHER := "torch; sys_platform == 'never'" "nvidia-nccl-cu12; sys_platform == 'never'"
+
 lock: ## Resolve the Python pins afresh, with hashes
-	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --python-version 3.11 \
-	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header -q -o requirements.lock
+	$(COMPILE) pyproject.toml --extra dev -o requirements.lock
+	printf '%s\n' $(OF_TORCH) | $(COMPILE) pyproject.toml - --extra dev --extra frameworks \
+	  -c requirements.lock --override <(printf '%s\n' $(NEITHER)) -o requirements-frameworks.lock
 	awk '/^uv==/{on=1} on{print} on && !/\\$$/{exit}' requirements.lock > requirements.bootstrap.lock
 
 clean: ## Remove everything that was built (not the demo's home while it runs)
 	-[ -x $(BIN)/taxiway ] && taxiway agent stop
-	rm -rf $(VENV) node_modules $(STAMPS) extension/lib extension/taxiway/labextension artifacts
+	rm -rf $(VENV) .venv-frameworks node_modules $(STAMPS) extension/lib extension/taxiway/labextension artifacts
 
 $(STAMPS)/python: requirements.lock requirements.bootstrap.lock
 	@mkdir -p $(STAMPS)
@@ -86,6 +98,17 @@ $(STAMPS)/frontend: $(STAMPS)/python $(STAMPS)/node tsconfig.json $(SOURCES)
 # Editable: the Python sources are used where they lie; the built front end is copied in
 $(STAMPS)/extension: $(STAMPS)/frontend pyproject.toml install.json extension/jupyter-config/taxiway.json
 	SKIP_JUPYTER_BUILDER=1 $(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+# The CPU build of torch where there is one to be found, which pip's find-links may name and uv does not see
+$(STAMPS)/frameworks-python: requirements-frameworks.lock $(STAMPS)/python
+	@[ -x $(FRAMEWORKS)/python ] || $(BIN)/python -m venv --without-pip .venv-frameworks
+	$(BIN)/uv pip sync -q --python $(FRAMEWORKS)/python --require-hashes requirements-frameworks.lock
+	$(BIN)/python -m pip --python $(FRAMEWORKS)/python install -q torch==2.13.0
+	@touch $@
+
+$(STAMPS)/frameworks: $(STAMPS)/frameworks-python $(STAMPS)/extension
+	SKIP_JUPYTER_BUILDER=1 $(BIN)/uv pip install -q --python $(FRAMEWORKS)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(STAMPS)/chromium:
