@@ -90,6 +90,8 @@ def _model(tag: str) -> Json:
         "size_bytes": 48_213,
         "live_on": ["rain"] if tag == LIVE else [],
         "shadow_on": ["rain"] if tag == SHADOW else [],
+        "tags": ["champion"] if tag == LIVE else [],
+        "imported": None,
         "preflight": {
             "ok": True,
             "checks": [

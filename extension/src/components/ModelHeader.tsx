@@ -44,6 +44,8 @@ export function ModelHeader({ model }: { model: ModelDetail }): JSX.Element {
           ['Task', model.task],
           ['Size', bytes(model.size_bytes)],
           ['Bento', model.bento ? <code key="bento">{model.bento}</code> : 'none'],
+          ['Tags', model.tags.length === 0 ? 'none' : model.tags.join(', ')],
+          ['Imported from', model.imported ? model.imported.source : 'packaged here'],
           ['Live on', endpoints(model.live_on)],
           ['Shadow on', endpoints(model.shadow_on)]
         ]}

@@ -22,6 +22,10 @@ export function ModelItem({ model }: { model: ModelSummary }): JSX.Element {
         </span>
         <span className="taxiway-item-note">
           {model.preflight.ok ? null : <Badge tone="bad" text="preflight failed" />}
+          {model.tags.map(word => (
+            <Badge key={word} tone="plain" text={word} title={`${model.name}:${word} means this version`} />
+          ))}
+          {model.imported ? <Badge tone="plain" text="imported" /> : null}
           {model.live_on.map(name => (
             <Badge key={name} tone="good" text={`live on ${name}`} />
           ))}

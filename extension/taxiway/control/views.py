@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version as distribution_version
 from typing import Any
@@ -23,9 +21,7 @@ from taxiway.control.tables import (
     SchemaRow,
     WindowRow,
 )
-from taxiway.errors import CorruptionError
 from taxiway.packaging import registry
-from taxiway.packaging.origin import Origin
 from taxiway.settings import settings
 
 MANY = 200
@@ -35,7 +31,6 @@ URGENCY = (
     AlertRow.last_seen.desc(),
 )
 Json = dict[str, Any]
-_log = logging.getLogger(__name__)
 
 
 def change_token() -> str:
@@ -160,21 +155,9 @@ def runs(endpoint: str | None = None) -> list[Json]:
 def _model(model: Any, rows: Any) -> Json:
     return {
         **model.to_summary(),
-        **_records(model),
         "live_on": [row.name for row in rows if row.live == model.tag],
         "shadow_on": [row.name for row in rows if row.shadow == model.tag],
     }
-
-
-def _records(model: Any) -> Json:
-    """What is on record of a Model outside its folder; a damaged file of tags spoils no list."""
-    origin = Origin.of(model.name, model.version)
-    try:
-        words = registry.tags(model.name).of(model.version)
-    except CorruptionError as error:
-        _log.warning("%s", error)
-        words = []
-    return {"tags": words, "imported": None if origin is None else asdict(origin)}
 
 
 def _endpoint(session: Session, row: EndpointRow) -> Json:

@@ -15,6 +15,7 @@ from taxiway.packaging import progress as progresses
 from taxiway.packaging.manifest import Lineage, Manifest, OutputColumn, Scalar, Task
 from taxiway.packaging.origin import Origin
 from taxiway.packaging.preflight import Preflight, Progress
+from taxiway.packaging.tags import Tags
 from taxiway.signature import Signature
 
 if TYPE_CHECKING:
@@ -128,6 +129,22 @@ class Model:
         """The tag of its Bento, if one was built."""
         return self.manifest.bento
 
+    @property
+    def tags(self) -> list[str]:
+        """The words that name it now, such as ``champion``: ``name:champion`` loads it.
+
+        Raises
+        ------
+        CorruptionError
+            The file of tags is damaged.
+        """
+        return Tags.read(self.path.parent).of(self.version)
+
+    @property
+    def origin(self) -> Origin | None:
+        """Where it was imported from; None if it was packaged in this store."""
+        return Origin.of(self.name, self.version)
+
     @cached_property
     def signature(self) -> Signature:
         """The columns it takes and gives."""
@@ -151,7 +168,7 @@ class Model:
     def checks(self) -> Preflight:
         """The checks on record: those made when it was packaged, and those of the last ``preflight()``."""
         packaged, later = Preflight.from_dict(self._json(PREFLIGHT)), preflight.record(self)
-        if later is None and Origin.of(self.name, self.version) is not None:
+        if later is None and self.origin is not None:
             later = preflight.untried(self.tag)
         return packaged if later is None else packaged.updated(later)
 
@@ -232,6 +249,12 @@ class Model:
 
         return Runtime(self.path)
 
+    def _words(self) -> list[str]:
+        try:
+            return self.tags
+        except CorruptionError:  # spoils no list; whoever names a tag is told
+            return []
+
     def to_summary(self) -> dict[str, Any]:
         """Give the JSON form that lists show; where it is live is for the control plane to add."""
         return {
@@ -243,6 +266,8 @@ class Model:
             "task": self.task,
             "size_bytes": self.size_bytes,
             "preflight": self.checks.to_counts(),
+            "tags": self._words(),
+            "imported": None if self.origin is None else asdict(self.origin),
             "live_on": [],
             "shadow_on": [],
         }
