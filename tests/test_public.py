@@ -32,6 +32,7 @@ EXPECTED = [
     "load",
     "models",
     "package",
+    "signature_of",
 ]
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from taxiway.control.endpoint import Endpoint as Endpoint
     from taxiway.errors import TaxiwayError as TaxiwayError
     from taxiway.packaging import package as package
+    from taxiway.packaging.inference import signature_of as signature_of
     from taxiway.packaging.model import Model as Model
     from taxiway.packaging.registry import list_models as models
     from taxiway.packaging.registry import load as load
@@ -30,6 +31,7 @@ _HOMES = {
     "load": ("taxiway.packaging.registry", "load"),
     "models": ("taxiway.packaging.registry", "list_models"),
     "package": ("taxiway.packaging", "package"),
+    "signature_of": ("taxiway.packaging.inference", "signature_of"),
 }
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "load",
     "models",
     "package",
+    "signature_of",
 ]
 
 

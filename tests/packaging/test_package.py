@@ -29,8 +29,8 @@ import taxiway
 from taxiway.errors import InputError, PackagingError, ParityError
 from taxiway.packaging import digest, parity
 from taxiway.packaging.frameworks import adapter_for
+from taxiway.packaging.inference import columns_of
 from taxiway.packaging.model import Model
-from taxiway.packaging.reference import columns_of
 
 from .conftest import NUMERIC, Packaged, Weather, columns, columns_of_weather
 

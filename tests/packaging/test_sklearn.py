@@ -32,9 +32,9 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from taxiway.packaging.frameworks import adapter_for
+from taxiway.packaging.inference import columns_of
 from taxiway.packaging.parity import Parity
 from taxiway.packaging.proof import prove
-from taxiway.packaging.reference import columns_of
 
 from .conftest import NUMERIC, Weather, columns
 

@@ -13,11 +13,12 @@ from taxiway.packaging import parity as parities
 from taxiway.packaging import progress as progresses
 from taxiway.packaging.draft import Draft
 from taxiway.packaging.frameworks import Options, adapter_for
+from taxiway.packaging.inference import check_signature, columns_of
 from taxiway.packaging.manifest import Format, Scalar, Task
 from taxiway.packaging.model import Model
 from taxiway.packaging.preflight import check_names
 from taxiway.packaging.proof import prove
-from taxiway.packaging.reference import check_frame, check_target, columns_of, in_order
+from taxiway.packaging.reference import check_frame, check_target, in_order, like
 from taxiway.packaging.staging import stage
 from taxiway.settings import settings
 from taxiway.signature import Signature
@@ -39,6 +40,7 @@ def package(
     sample: pd.DataFrame | None = None,
     description: str = "",
     metrics: Mapping[str, float] | None = None,
+    signature: Signature | None = None,
     slices: Iterable[str] = (),
     task: Task | None = None,
     classes: Iterable[Scalar] | None = None,
@@ -68,6 +70,8 @@ def package(
         kept with the Model (else rows of the reference are).
     description, metrics
         What you want to remember of it.
+    signature
+        What ``taxiway.signature_of(reference)`` gave, edited where the reference does not tell it all.
     slices
         Columns by whose values the model is judged apart, such as ``["region"]``.
     task, classes
@@ -106,8 +110,10 @@ def package(
     frame = in_order(reference, adapter)
     extra = None
     if sample is not None:
-        extra = _like(in_order(check_frame(sample, what="sample"), adapter, what="sample"), frame)
-    columns = columns_of(frame)
+        extra = like(in_order(check_frame(sample, what="sample"), adapter, what="sample"), frame)
+    columns = columns_of(frame, extra)
+    if signature is not None:
+        columns = check_signature(signature, frame, columns)
     parts = _columns_named(slices, frame)
     try:
         with stage(settings().store, name) as folder, bento.Builder(folder / "bentoml") as builder:
@@ -184,19 +190,6 @@ def _columns_named(names: Iterable[str], frame: pd.DataFrame) -> tuple[str, ...]
 
 def _few(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.iloc[parities.spread(len(frame), _SAMPLE_ROWS)]
-
-
-def _like(sample: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
-    """Give the sample with the reference's dtypes."""
-    for name in reference.columns:
-        try:
-            sample = sample.astype({name: reference[name].dtype})
-        except (TypeError, ValueError) as error:
-            raise InputError(
-                f"Column {name!r} of sample is not {reference[name].dtype} as in the reference: {error}.",
-                hint="Pass rows of the same kind as the reference.",
-            ) from error
-    return sample
 
 
 def _target_name(target: Any) -> str | None:
