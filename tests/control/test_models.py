@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from taxiway.control import desired, models, views
+from taxiway.control import desired, models, reconcile, views
+from taxiway.control.api import deploy
 from taxiway.control.ledger import ledger
 from taxiway.control.tables import EventRow
 from taxiway.errors import ConflictError, InputError, NotFoundError, PackagingError
@@ -218,6 +219,22 @@ def test_a_deletion_waits_for_a_packaging_of_the_same_name(bentos: Path, both: t
     assert process.wait(30) == 0
     with pytest.raises(NotFoundError):
         registry.load(both[0])
+
+
+def test_what_is_deleted_during_its_deployment_goes_not_live(
+    bentos: Path, both: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at the Model and the transaction that makes it live."""
+    found = reconcile.backend("local")
+
+    def slow(_: str) -> object:
+        models.delete(both[0])
+        return found
+
+    monkeypatch.setattr(reconcile, "backend", slow)
+    with pytest.raises(NotFoundError, match="deleted just now"):
+        deploy(both[0], endpoint="rain", override=("clean_replay",), wait=False)
+    assert views.endpoints() == []
 
 
 def test_views_tell_tags_and_imports(home: Path, both: tuple[str, str], tmp_path: Path) -> None:

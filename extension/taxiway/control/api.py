@@ -76,6 +76,7 @@ def deploy(
         raise UnsupportedError(f"Back end {to!r} cannot be used: {problem}", hint=remedy)
     name = endpoint or found.name
     with ledger().transaction() as session:
+        registry.insist(found.tag)
         existing = session.get(EndpointRow, name)
         desired.deploy(
             session,

@@ -162,6 +162,7 @@ class Endpoint:
         found = registry.load(model if isinstance(model, str) else model.tag)
         found.checks.require(found.tag, override)
         with ledger().transaction() as session:
+            registry.insist(found.tag)
             desired.start_shadow(session, self.name, found.tag, by=actor(self._channel))
         return self.wait() if wait else self
 

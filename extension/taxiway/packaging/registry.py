@@ -132,6 +132,18 @@ def list_models(name: str | None = None) -> list[Model]:
     return sorted(found, key=lambda model: (model.created, model.tag), reverse=True)
 
 
+def insist(tag: str) -> None:
+    """Insist that ``name:version`` is there still; within a transaction, since a deletion is one too.
+
+    Raises
+    ------
+    NotFoundError
+        It was deleted meanwhile.
+    """
+    if not folder_of(*tag.split(":")).is_dir():
+        raise NotFoundError(f"{tag} was deleted just now.", hint=_known(tag.partition(":")[0]))
+
+
 def intact(name: str, version: str) -> Model | None:
     """Give the Model if it is in the store with every file as packaged, else None."""
     folder = folder_of(name, version)
