@@ -82,7 +82,7 @@ $(STAMPS)/python: requirements.lock requirements.bootstrap.lock
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV) || \
 	  { rm -rf $(VENV); echo "No virtual environment could be made: apt-get install python3-venv"; exit 1; }
 	$(BIN)/python -m pip install -q --require-hashes -r requirements.bootstrap.lock
-	$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip sync -q --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	@touch $@
 
 $(STAMPS)/node: package.json package-lock.json
@@ -103,7 +103,7 @@ $(STAMPS)/extension: $(STAMPS)/frontend pyproject.toml install.json extension/ju
 # The CPU build of torch where there is one to be found, which pip's find-links may name and uv does not see
 $(STAMPS)/frameworks-python: requirements-frameworks.lock $(STAMPS)/python
 	@[ -x $(FRAMEWORKS)/python ] || $(BIN)/python -m venv --without-pip .venv-frameworks
-	$(BIN)/uv pip sync -q --python $(FRAMEWORKS)/python --require-hashes requirements-frameworks.lock
+	$(BIN)/uv pip sync -q --compile-bytecode --python $(FRAMEWORKS)/python --require-hashes requirements-frameworks.lock
 	$(BIN)/python -m pip --python $(FRAMEWORKS)/python install -q torch==2.13.0
 	@touch $@
 

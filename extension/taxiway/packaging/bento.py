@@ -38,11 +38,12 @@ class Builder:
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        home.mkdir()
+        work = home / "work"
+        work.mkdir(parents=True)
         self._log = (home / "build.log").open("w+b")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "taxiway.packaging.bento_build"],
-            env=environment(home),
+            env={**environment(home), "TMPDIR": str(work)},  # so that a kill leaves nothing elsewhere
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=self._log,
