@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import tarfile
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -759,6 +760,27 @@ def test_a_harmless_forgery_is_imported(elsewhere: Path, packaged: Packaged, tmp
     model = transfer.import_model(given).model
     assert model.description == "mine"
     assert registry.load(model.tag) == model
+
+
+def test_types_to_trust_are_named_by_the_user_and_not_by_the_file(
+    elsewhere: Path, packaged: Packaged, tmp_path: Path
+) -> None:
+    forgery = Forgery.of(packaged.model)
+    forgery.manifest.update(runtime="skops", engine={"trusted": ["evil.Step", "numpy.ufunc"]})
+    given = tmp_path / "forged.taxiway"
+    given.write_bytes(forgery.packed())
+    for trust in ((), ("numpy.ufunc",)):
+        with pytest.raises(InputError, match=r"evil\.Step") as caught:
+            transfer.import_model(given, trust=trust)
+        assert "--trust" in caught.value.hint
+        assert registry.list_models() == []
+    assert transfer.import_model(given, trust=["evil.Step", "numpy.ufunc"]).new
+
+
+def test_every_extra_that_a_message_names_exists() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    assert set(transfer.EXTRAS.values()) <= project["project"]["optional-dependencies"].keys()
+    assert any(name.startswith("fsspec") for name in project["project"]["dependencies"])
 
 
 def test_a_second_model_of_the_same_version_is_not_taken_for_the_first(

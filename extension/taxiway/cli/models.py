@@ -135,12 +135,18 @@ def models_export(
 @models_app.command("import")
 def models_import(
     place: Annotated[str, typer.Argument(help="The path or URL of an exported Model.", metavar="PLACE")],
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--trust", help="A type whose code may run when it is loaded; repeatable.", metavar="TYPE"
+        ),
+    ] = None,
 ) -> None:
     """Read an exported Model into the store; nothing in it is run."""
     from taxiway.control import models
 
     with show.transfer("importing") as progress:
-        imported = models.import_model(place, progress=progress, channel="cli")
+        imported = models.import_model(place, trust=trust or (), progress=progress, channel="cli")
     tag = imported.model.tag
     if not imported.new:
         print(f"{tag} is here already; nothing was written.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -90,9 +90,15 @@ def delete(model: Model | str, *, force: bool = False, channel: str = "api") -> 
     return deletion.delete(name, by=actor(channel), force=force, guard=unused)
 
 
-def import_model(place: str | Path, *, progress: Progress | None = None, channel: str = "api") -> Imported:
+def import_model(
+    place: str | Path,
+    *,
+    trust: Iterable[str] = (),
+    progress: Progress | None = None,
+    channel: str = "api",
+) -> Imported:
     """Read an exported Model into the store; see ``taxiway.packaging.transfer.import_model``."""
-    return transfer.import_model(place, by=actor(channel), progress=progress)
+    return transfer.import_model(place, trust=trust, by=actor(channel), progress=progress)
 
 
 def _refuse(exact: str, rows: Sequence[EndpointRow], *, force: bool) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -103,13 +103,17 @@ def export(
     return shown
 
 
-def import_model(place: str | Path, *, by: str = "", progress: Progress | None = None) -> Imported:
+def import_model(
+    place: str | Path, *, trust: Iterable[str] = (), by: str = "", progress: Progress | None = None
+) -> Imported:
     """Read a Model that was exported into the store; nothing in it is run.
 
     Parameters
     ----------
     place
         A path or a URL.
+    trust
+        Types that its file may hold beyond those that skops trusts itself: you have read their code.
     by
         Who imports it, for the record.
     progress
@@ -120,7 +124,7 @@ def import_model(place: str | Path, *, by: str = "", progress: Progress | None =
     NotFoundError
         There is nothing.
     InputError
-        The place cannot be reached.
+        The place cannot be reached, or the Model asks to trust types that you did not name.
     CorruptionError
         It is not the file of a Model, or not as it was exported; nothing was imported.
     ConflictError
@@ -136,6 +140,7 @@ def import_model(place: str | Path, *, by: str = "", progress: Progress | None =
         file = fs.open(path, "rb")
     try:
         reader = archive.Reader(_Remote(file, shown), shown)
+        _check_trust(reader.manifest, frozenset(trust), shown)
         origin = Origin(shown, datetime.now(UTC).isoformat(), by)
         return _placed(reader, origin, progress or _silent)
     finally:
@@ -180,6 +185,17 @@ def _placed(reader: archive.Reader, origin: Origin, progress: Progress) -> Impor
             f"{origin.source} could not be imported: {error.strerror or error}.",
             hint=f"Look at the space and the permissions of {settings().home}; nothing was half-written.",
         ) from error
+
+
+def _check_trust(manifest: Manifest, trusted: frozenset[str], shown: str) -> None:
+    """Let nobody's word but the user's decide whose code may run when the Model is loaded."""
+    asked = manifest.engine.get("trusted", [])
+    unknown = sorted({str(name) for name in (asked if isinstance(asked, list) else [asked])} - trusted)
+    if unknown:
+        raise InputError(
+            f"{shown} asks to trust {', '.join(unknown)}, whose code would run when it is loaded.",
+            hint="Read that code, then name each: trust=[...] (--trust TYPE).",
+        )
 
 
 def _same(there: Model, manifest: Manifest, shown: str) -> Model:
