@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.cluster import KMeans
+from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 from sklearn.ensemble import (
+    ExtraTreesClassifier,
     ExtraTreesRegressor,
     GradientBoostingClassifier,
+    GradientBoostingRegressor,
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     IsolationForest,
@@ -22,13 +24,16 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, SGDOneClassSVM
+from sklearn.mixture import GaussianMixture
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.naive_bayes import GaussianNB
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, LocalOutlierFactor
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
-from sklearn.svm import SVC
+from sklearn.svm import SVC, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier
 
 from taxiway.packaging.frameworks import adapter_for
@@ -46,6 +51,14 @@ def proven(model: Any, frame: pd.DataFrame) -> tuple[bytes, Parity]:
     assert report.passed
     assert report.rows == len(frame)
     return data, report
+
+
+def outputs_of(model: Any, frame: pd.DataFrame) -> dict[str, str]:
+    """Prove a model, and give its outputs with their dtypes."""
+    with tempfile.TemporaryDirectory() as folder:
+        export, report = prove(adapter_for(model), columns_of(frame), frame, None, Path(folder), waive=False)
+    assert report.passed
+    return {output.name: output.dtype for output in export.outputs}
 
 
 CLASSIFIERS = [
@@ -104,11 +117,107 @@ def test_several_predictions_become_several_columns(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [KMeans(3, random_state=0), IsolationForest(n_estimators=20, random_state=0)], ids=str
+    "model",
+    [
+        KMeans(3, random_state=0),
+        MiniBatchKMeans(3, random_state=0),
+        GaussianMixture(3, random_state=0),
+        make_pipeline(StandardScaler(), KMeans(3, random_state=0)),
+    ],
+    ids=lambda model: type(getattr(model, "steps", [(0, model)])[-1][1]).__name__,
 )
-def test_a_model_without_a_target_gives_labels(model: Any) -> None:
+def test_a_clusterer_gives_the_number_of_the_cluster(model: Any) -> None:
     inputs, _ = load_iris(return_X_y=True, as_frame=True)
-    proven(model.fit(inputs), inputs)
+    assert adapter_for(model.fit(inputs)).task == "clustering"
+    assert outputs_of(model, inputs) == {"label": "int64"}
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        IsolationForest(n_estimators=20, random_state=0),
+        make_pipeline(StandardScaler(), OneClassSVM()),
+        make_pipeline(StandardScaler(), LocalOutlierFactor(novelty=True)),
+        make_pipeline(StandardScaler(), SGDOneClassSVM(random_state=0)),
+    ],
+    ids=lambda model: type(getattr(model, "steps", [(0, model)])[-1][1]).__name__,
+)
+def test_an_outlier_detector_gives_a_label_and_a_score(model: Any) -> None:
+    inputs, _ = load_wine(return_X_y=True, as_frame=True)
+    adapter = adapter_for(model.fit(inputs))
+    assert adapter.task == "outliers"
+    assert list(adapter.answers(inputs)["score"]) == list(model.decision_function(inputs))
+    assert set(adapter.answers(inputs)["label"]) == {-1, 1}
+    assert list(outputs_of(model, inputs)) == ["label", "score"]
+
+
+def several_labels() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Which iris it is, and whether its sepal is long."""
+    inputs, kind = load_iris(return_X_y=True, as_frame=True)
+    return inputs, pd.DataFrame({"kind": kind, "long": (inputs.iloc[:, 0] > 5.8).astype(int)})
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        RandomForestClassifier(10, random_state=0),
+        make_pipeline(StandardScaler(), RandomForestClassifier(10, random_state=0)),
+        ExtraTreesClassifier(10, random_state=0),
+        MultiOutputClassifier(LogisticRegression(max_iter=1000)),
+        make_pipeline(StandardScaler(), MultiOutputClassifier(RandomForestClassifier(5, random_state=0))),
+    ],
+    ids=["forest", "scaled forest", "extra trees", "one a label", "scaled, a forest a label"],
+)
+def test_a_classifier_of_several_labels_gives_each_and_its_probabilities(model: Any) -> None:
+    inputs, targets = several_labels()
+    assert list(outputs_of(model.fit(inputs, targets), inputs)) == [
+        *("label_0", "label_1", "probability_0_0", "probability_0_1", "probability_0_2"),
+        *("probability_1_0", "probability_1_1"),
+    ]
+    assert adapter_for(model).classes is None
+
+
+def test_several_labels_can_be_texts_and_booleans() -> None:
+    inputs, targets = several_labels()
+    model = MultiOutputClassifier(LogisticRegression(max_iter=1000))
+    texts = pd.DataFrame({"kind": targets.kind.map(str), "long": targets.long.map({0: "no", 1: "yes"})})
+    assert outputs_of(model.fit(inputs, texts), inputs)["label_1"] == "string"
+    assert outputs_of(model.fit(inputs, targets > 0), inputs)["label_0"] == "bool"
+
+
+@pytest.mark.parametrize(
+    "model", [KNeighborsClassifier(), OneVsRestClassifier(LogisticRegression())], ids=str
+)
+def test_a_multilabel_classifier_says_of_each_label_whether_it_applies(model: Any) -> None:
+    inputs, targets = several_labels()
+    given = outputs_of(model.fit(inputs, (targets > 0).astype(int)), inputs)
+    assert {"label_0", "label_1", "probability_0_1", "probability_1_1"} <= given.keys()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        RandomForestRegressor(10, random_state=0),
+        make_pipeline(StandardScaler(), RandomForestRegressor(10, random_state=0)),
+        MultiOutputRegressor(GradientBoostingRegressor(n_estimators=10, random_state=0)),
+        MultiOutputRegressor(HistGradientBoostingRegressor(max_iter=10)),
+        make_pipeline(StandardScaler(), KNeighborsRegressor()),
+    ],
+    ids=["forest", "scaled forest", "gradient boosting", "histogram", "neighbours"],
+)
+def test_a_regressor_of_several_numbers_gives_each(model: Any) -> None:
+    inputs, target = load_diabetes(return_X_y=True, as_frame=True)
+    both = pd.DataFrame({"y": target, "z": -2 * target})
+    assert list(outputs_of(model.fit(inputs, both), inputs)) == ["prediction_0", "prediction_1"]
+
+
+def test_converting_a_forest_does_not_change_it() -> None:
+    inputs, target = load_iris(return_X_y=True, as_frame=True)
+    forest = RandomForestClassifier(5, random_state=0).fit(inputs, target)
+    before = [tree.tree_.threshold.copy() for tree in forest.estimators_]
+    proven(forest, inputs)
+    after = [tree.tree_.threshold for tree in forest.estimators_]
+    assert all((one == other).all() for one, other in zip(before, after, strict=True))
 
 
 def test_a_model_fitted_on_an_array_takes_named_columns() -> None:

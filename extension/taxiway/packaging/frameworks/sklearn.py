@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from taxiway.errors import PackagingError
-from taxiway.packaging.frameworks import Answers, Export, Options, Precision, dtype_name
-from taxiway.packaging.frameworks.graph import canonical
+from taxiway.packaging.frameworks import Answers, Export, Options, Precision
+from taxiway.packaging.frameworks import answers as named
+from taxiway.packaging.frameworks.graph import canonical, split
 from taxiway.packaging.frameworks.sklearn_conversion import convert, parts
-from taxiway.packaging.manifest import OutputColumn, Scalar, Task
-from taxiway.signature import Column, Output
+from taxiway.packaging.manifest import Scalar, Task
+from taxiway.serving.engines.estimator import ask
+from taxiway.signature import Column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +28,9 @@ _EXACT_SOLVERS = frozenset(
 
 class SklearnAdapter:
     """A fitted scikit-learn estimator or Pipeline.
+
+    A model that predicts several labels at once gives ``label_<i>`` and ``probability_<i>_<class>``, an
+    outlier detector ``label`` (1 or -1) and ``score`` (its ``decision_function``).
 
     Raises
     ------
@@ -47,7 +52,8 @@ class SklearnAdapter:
             )
         self._check_fitted(kind)
         self.task: Task = _task(model)
-        self.classes: tuple[Scalar, ...] | None = _classes(model) if self.task == "classification" else None
+        self._labels = _labels(model) if self.task == "classification" else []
+        self.classes: tuple[Scalar, ...] | None = self._labels[0] if len(self._labels) == 1 else None
         names = getattr(model, "feature_names_in_", None)
         self.columns: tuple[str, ...] | None = None if names is None else tuple(str(name) for name in names)
         width = getattr(model, "n_features_in_", None)
@@ -57,39 +63,23 @@ class SklearnAdapter:
         self, columns: Sequence[Column], reference: pd.DataFrame, precision: Precision, folder: Path
     ) -> Export:
         """Convert to ONNX; see ``Adapter``."""
-        from taxiway.serving.engines.onnx import FILE, OnnxEngine
-
-        self._check_names(columns)
+        names = self._names(reference)
+        named.check_inputs(columns, names)
         proto = convert(self._model, columns, reference, precision)
-        tensors = self._tensors()
-        old = [output.name for output in proto.graph.output][: len(tensors)]
-        boolean = self.classes is not None and all(isinstance(value, bool) for value in self.classes)
+        values = [value for labels in self._labels for value in labels]
+        boolean = bool(values) and all(isinstance(value, bool) for value in values)
         data = canonical(
             proto,
             [column.name for column in columns],
-            dict(zip(old, tensors, strict=True)),
+            split(proto, list(names)),
             boolean=frozenset({"label"}) if boolean else frozenset(),
         )
-        (folder / FILE).write_bytes(data)
-        dtypes = OnnxEngine(folder, {}, 1).outputs
-        flat = self._flat(reference)
-        outputs = tuple(Output(column.name, dtype_name(dtypes[column.tensor])) for column in flat)
-        return Export(folder, "onnx", tuple(flat), outputs, precision)
+        return named.onnx_export(folder, data, names, precision)
 
     def answers(self, frame: pd.DataFrame) -> Answers:
         """Ask the original; see ``Adapter``."""
-        given = frame if self.columns is not None else frame.to_numpy()
-        predicted = np.asarray(self._model.predict(given))
-        if self.task == "regression":
-            wide = predicted.reshape(len(frame), -1)
-            names = _prediction_names(wide.shape[1])
-            return {name: wide[:, index] for index, name in enumerate(names)}
-        answers: Answers = {"label": predicted}
-        if self._has_probabilities:
-            probabilities = np.asarray(self._model.predict_proba(given))
-            for index, value in enumerate(self.classes or ()):
-                answers[f"probability_{value}"] = probabilities[:, index]
-        return answers
+        names = self._names(frame)
+        return named.flat(names, ask(self._model, self._given(frame), list(names)))
 
     def seeds(self) -> dict[str, int | str | None]:
         """Give each step's ``random_state``; see ``Adapter``."""
@@ -109,25 +99,29 @@ class SklearnAdapter:
         steps = [self._model, *(step for _, step in parts(self._model))]
         return frozenset(type(step).__module__.partition(".")[0] for step in steps)
 
-    @property
-    def _has_probabilities(self) -> bool:
-        return self.classes is not None and hasattr(self._model, "predict_proba")
+    def _given(self, frame: pd.DataFrame) -> Any:
+        return frame if self.columns is not None else frame.to_numpy()
 
-    def _tensors(self) -> tuple[str, ...]:
+    def _names(self, frame: pd.DataFrame) -> dict[str, list[str]]:
+        """Name the tensors and output columns."""
         if self.task == "regression":
-            return ("prediction",)
-        return ("label", "probabilities") if self._has_probabilities else ("label",)
-
-    def _flat(self, reference: pd.DataFrame) -> list[OutputColumn]:
-        """Give the output columns, in order."""
-        if self.task == "regression":
-            wide = self.answers(reference.head(1))
-            return [OutputColumn(name, "prediction", index) for index, name in enumerate(wide)]
-        flat = [OutputColumn("label", "label", None)]
-        if self._has_probabilities:
-            for index, value in enumerate(self.classes or ()):
-                flat.append(OutputColumn(f"probability_{value}", "probabilities", index))
-        return flat
+            given = ask(self._model, self._given(frame.head(1)), ["prediction"])["prediction"]
+            return named.of_numbers(given.size)
+        if self.task == "outliers":
+            score = hasattr(self._model, "decision_function")
+            return {"label": ["label"], "score": ["score"]} if score else {"label": ["label"]}
+        probable = hasattr(self._model, "predict_proba")
+        if self.task == "clustering":
+            return {"label": ["label"]}
+        if len(self._labels) == 1:
+            return named.of_classes(self.classes, probabilities=probable)
+        names = {"label": [f"label_{index}" for index in range(len(self._labels))]}
+        if probable and _is_multilabel(self._model):
+            names["probabilities"] = [f"probability_{index}_1" for index in range(len(self._labels))]
+        elif probable:
+            for index, labels in enumerate(self._labels):
+                names[f"probabilities_{index}"] = [f"probability_{index}_{value}" for value in labels]
+        return names
 
     def _check_fitted(self, kind: str) -> None:
         from sklearn.exceptions import NotFittedError
@@ -140,25 +134,16 @@ class SklearnAdapter:
                 f"The {kind} is not fitted yet.", hint="Call its fit(X_train, y_train) first."
             ) from error
 
-    def _check_names(self, columns: Sequence[Column]) -> None:
-        own = {"label", "probabilities", "prediction", "target"}
-        own.update(f"probability_{value}" for value in self.classes or ())
-        for column in columns:
-            if column.name in own or (self.task == "regression" and column.name.startswith("prediction_")):
-                raise PackagingError(
-                    f"The input column {column.name!r} bears the name of an output.",
-                    hint="Rename it in the training data, and fit the model again.",
-                )
-
 
 def _task(model: Any) -> Task:
     from sklearn import base
+    from sklearn.utils import get_tags
 
     if base.is_classifier(model):
         return "classification"
     if base.is_regressor(model):
         return "regression"
-    if base.is_clusterer(model):
+    if base.is_clusterer(model) or get_tags(model).estimator_type == "density_estimator":
         return "clustering"
     if base.is_outlier_detector(model):
         return "outliers"
@@ -168,21 +153,27 @@ def _task(model: Any) -> Task:
     )
 
 
-def _classes(model: Any) -> tuple[Scalar, ...]:
+def _labels(model: Any) -> list[tuple[Scalar, ...]]:
+    """Give the classes of each label that the model predicts."""
     classes = model.classes_
-    if isinstance(classes, list):
-        raise PackagingError(
-            f"{type(model).__name__} predicts {len(classes)} labels at once.",
-            hint="Package one classifier per label.",
-        )
-    values = tuple(np.asarray(classes).tolist())
-    if not all(isinstance(value, (str, int, float)) for value in values):
-        raise PackagingError(
-            f"The classes of the model are neither text nor numbers: {values[:3]}.",
-            hint="Fit it on labels that are text, numbers or booleans.",
-        )
-    return values
+    if _is_multilabel(model):
+        return [(0, 1)] * len(classes)
+    labels = [
+        tuple(np.asarray(values).tolist()) for values in (classes if isinstance(classes, list) else [classes])
+    ]
+    for values in labels:
+        if not all(isinstance(value, (str, int, float)) for value in values):
+            raise PackagingError(
+                f"The classes of the model are neither text nor numbers: {values[:3]}.",
+                hint="Fit it on labels that are text, numbers or booleans.",
+            )
+    return labels
 
 
-def _prediction_names(width: int) -> tuple[str, ...]:
-    return ("prediction",) if width == 1 else tuple(f"prediction_{index}" for index in range(width))
+def _is_multilabel(model: Any) -> bool:
+    """Whether the model says of each of several labels whether it applies, as one array of 0 and 1."""
+    from sklearn.pipeline import Pipeline
+
+    last = model.steps[-1][1] if isinstance(model, Pipeline) else model
+    binarizer = getattr(last, "_label_binarizer", getattr(last, "label_binarizer_", None))
+    return str(getattr(binarizer, "y_type_", "")).startswith("multilabel")

@@ -3,6 +3,7 @@
 - The model is converted from a copy in which missing text is the empty string, for ONNX has no other.
 - In double precision, trees still get their features rounded to float32, as scikit-learn's own trees do
   (skl2onnx documentation, "Issues when switching to float").
+- Where a converter declares double precision and computes in single, what it computes is declared.
 - A model that does not begin with a ColumnTransformer gets one, for a column is an input each.
 """
 
@@ -10,12 +11,14 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from taxiway.errors import PackagingError
 from taxiway.packaging.frameworks import Precision
+from taxiway.packaging.frameworks.sklearn_boosters import register
+from taxiway.packaging.frameworks.sklearn_text import in_any_locale, tokenizers
 from taxiway.signature import Column
 
 if TYPE_CHECKING:
@@ -31,20 +34,22 @@ def convert(model: Any, columns: Sequence[Column], reference: pd.DataFrame, prec
         A step has no ONNX form.
     """
     _mend_skl2onnx()
+    register(frozenset(type(step).__module__.partition(".")[0] for step in estimators(model)))
     prepared = _prepared(model, reference, precision)
+    options = dict(tokenizers(list(parts(prepared))))
     failure: Exception | None = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # skl2onnx reads attributes that scikit-learn has deprecated
         for whole_numbers in (True, False):
             types = _input_types(columns, precision, whole_numbers)
             try:
-                return _runnable(_converted(prepared, types))
+                return _runnable(in_any_locale(_converted(prepared, types, options)))
             except Exception as error:  # noqa: BLE001 - skl2onnx and ONNX Runtime raise anything
                 failure = failure or error
     raise _explained(model, failure) from failure
 
 
-def _converted(model: Any, types: Sequence[tuple[str, Any]]) -> Any:
+def _converted(model: Any, types: Sequence[tuple[str, Any]], options: Mapping[int, Any]) -> Any:
     from skl2onnx import convert_sklearn, get_latest_tested_opset_version
 
     # version 3 of ai.onnx.ml is the latest that every converter knows
@@ -52,17 +57,41 @@ def _converted(model: Any, types: Sequence[tuple[str, Any]]) -> Any:
     convert = partial(convert_sklearn, model, name="taxiway", initial_types=list(types), target_opset=opset)
     try:
         # the option goes by the identity of the model, so that the outermost one gets it
-        return convert(options={id(model): {"zipmap": False}} if hasattr(model, "classes_") else None)
+        return convert(options={id(model): {"zipmap": False}, **options} if _classifies(model) else options)
     except NameError:  # a classifier without probabilities knows no such option
-        return convert()
+        return convert(options=options)
+
+
+def _classifies(model: Any) -> bool:
+    return hasattr(model, "classes_")
 
 
 def _runnable(model: Any) -> Any:
     """Give the graph back if ONNX Runtime accepts its types, which skl2onnx does not check."""
+    from onnx import TensorProto
+
+    try:
+        _open(model)
+    except Exception:  # ONNX Runtime raises anything
+        kinds = [
+            output.type.sequence_type.elem_type if output.type.HasField("sequence_type") else output.type
+            for output in model.graph.output
+        ]
+        doubles = [kind.tensor_type for kind in kinds if kind.tensor_type.elem_type == TensorProto.DOUBLE]
+        if not doubles:
+            raise
+        for kind in doubles:
+            kind.elem_type = TensorProto.FLOAT
+        _open(model)
+    return model
+
+
+def _open(model: Any) -> None:
     import onnxruntime
 
-    onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return model
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 4  # what it would print is in what it raises
+    onnxruntime.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
 
 
 def _input_types(
@@ -96,6 +125,7 @@ def _prepared(model: Any, reference: pd.DataFrame, precision: Precision) -> Any:
     model = copy.deepcopy(model)
     for _, step in parts(model):
         _mark_missing_text(step)
+        _floor_thresholds(step)
     steps = list(model.steps) if isinstance(model, Pipeline) else [("model", model)]
     if not isinstance(steps[0][1], ColumnTransformer):
         every = ColumnTransformer([("every", "passthrough", list(reference.columns))])
@@ -126,6 +156,17 @@ def parts(model: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from parts(child, f"{path}.{name}" if path else str(name))
 
 
+def estimators(model: Any) -> Iterator[Any]:
+    """Give the model and every estimator among its parameters and parts, however deep."""
+    yield model
+    for _, step in parts(model):
+        if step is not model:
+            yield step
+        for value in step.get_params(deep=True).values():
+            if hasattr(value, "get_params") and not isinstance(value, type):
+                yield value
+
+
 def _mark_missing_text(step: Any) -> None:
     """Let a fitted step take the empty string for a missing text, as the exported graph does."""
     import numpy as np
@@ -147,28 +188,32 @@ def _mark_missing_text(step: Any) -> None:
 
 
 def _rounds_its_features(step: Any) -> bool:
-    from sklearn.ensemble import (
-        ExtraTreesClassifier,
-        ExtraTreesRegressor,
-        GradientBoostingClassifier,
-        GradientBoostingRegressor,
-        RandomForestClassifier,
-        RandomForestRegressor,
-    )
-    from sklearn.tree import BaseDecisionTree
+    """Whether it is made of scikit-learn's own trees, which all round their features to float32."""
+    inner = _inner(step)
+    return hasattr(step, "tree_") or (bool(inner) and all(map(_rounds_its_features, inner)))
 
-    return isinstance(
-        step,
-        (
-            BaseDecisionTree,
-            RandomForestClassifier,
-            RandomForestRegressor,
-            ExtraTreesClassifier,
-            ExtraTreesRegressor,
-            GradientBoostingClassifier,
-            GradientBoostingRegressor,
-        ),
-    )
+
+def _inner(step: Any) -> list[Any]:
+    import numpy as np
+
+    inner = np.array(getattr(step, "estimators_", ()), dtype=object).ravel()
+    return [one for one in inner if hasattr(one, "get_params")]
+
+
+def _floor_thresholds(step: Any) -> None:
+    """Round a tree's thresholds down to float32: for features in float32 that changes no answer.
+
+    Some converters round them to the nearest, which does.
+    """
+    import numpy as np
+
+    if hasattr(step, "tree_"):
+        thresholds = step.tree_.threshold
+        rounded = thresholds.astype(np.float32)
+        below = np.nextafter(rounded, np.float32(-np.inf))
+        thresholds[:] = np.where(rounded > thresholds, below, rounded)
+    for one in _inner(step):
+        _floor_thresholds(one)
 
 
 def _explained(model: Any, failure: Exception | None) -> PackagingError:
