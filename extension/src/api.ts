@@ -1,7 +1,7 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 import { EventParser, type ServerSentEvent } from './sse';
-import type { EndpointDetail, Failure, ModelDetail } from './types';
+import type { EndpointDetail, Failure, ModelDetail, PreflightRun } from './types';
 
 /** The server pings every 15 seconds; a line that is silent for three pings is dead. */
 const SILENCE_MS = 45_000;
@@ -39,8 +39,21 @@ export class Api {
   }
 
   model(tag: string): Promise<ModelDetail> {
-    const [name = '', version = ''] = tag.split(':');
-    return this.get<ModelDetail>('models', name, version);
+    return this.get<ModelDetail>('models', ...tag.split(':', 2));
+  }
+
+  /** How far the last preflight is that was started here. */
+  preflight(tag: string): Promise<PreflightRun> {
+    return this.preflightOf(tag, 'GET');
+  }
+
+  /** Starts a preflight, or joins the one that runs. */
+  startPreflight(tag: string): Promise<PreflightRun> {
+    return this.preflightOf(tag, 'POST');
+  }
+
+  cancelPreflight(tag: string): Promise<PreflightRun> {
+    return this.preflightOf(tag, 'DELETE');
   }
 
   /** With `force` the shadow is promoted against its verdict, which is recorded. */
@@ -105,6 +118,11 @@ export class Api {
       clearTimeout(timer);
       silent.abort();
     }
+  }
+
+  private async preflightOf(tag: string, method: 'GET' | 'POST' | 'DELETE'): Promise<PreflightRun> {
+    const response = await this.request({ method }, 'models', ...tag.split(':', 2), 'preflight');
+    return (await response.json()) as PreflightRun;
   }
 
   private async get<T>(...path: string[]): Promise<T> {

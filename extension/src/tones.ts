@@ -26,12 +26,25 @@ export const RUN_TONES: Record<Run['state'], Tone> = {
   failed: 'bad'
 };
 
-export const CHECK_TONES: Record<Check['result'], Tone> = {
-  passed: 'good',
-  failed: 'bad',
-  waived: 'warn',
-  skipped: 'plain'
+const LEVEL_TONES: Record<Check['level'], Tone> = {
+  blocking: 'bad',
+  warning: 'warn',
+  note: 'plain'
 };
+
+/** A failed check is as bad as its level. */
+export function checkTone({ level, result }: Pick<Check, 'level' | 'result'>): Tone {
+  switch (result) {
+    case 'passed':
+      return 'good';
+    case 'failed':
+      return LEVEL_TONES[level];
+    case 'waived':
+      return 'warn';
+    case 'skipped':
+      return 'plain';
+  }
+}
 
 const VERDICT_TONES = new Map<string, Tone>([
   ['promote', 'good'],

@@ -25,6 +25,15 @@ export interface ModelSummary {
   preflight: PreflightSummary;
   live_on: string[];
   shadow_on: string[];
+  tags: string[];
+  imported: Origin | null;
+}
+
+/** Where a Model was imported from. */
+export interface Origin {
+  source: string;
+  time: string;
+  by: string;
 }
 
 export interface Check {
@@ -33,6 +42,19 @@ export interface Check {
   result: 'passed' | 'failed' | 'waived' | 'skipped';
   reason: string;
   remedy: string;
+}
+
+/** The last preflight of a Model that was started in this Jupyter server. */
+export interface PreflightRun {
+  model: string;
+  state: 'idle' | 'running' | 'cancelling' | 'done' | 'failed' | 'cancelled';
+  started?: string;
+  /** What is being done, or was last. */
+  stage?: string;
+  /** The checks that it has made so far. */
+  checks?: Check[];
+  error?: string;
+  hint?: string;
 }
 
 export interface InputColumn {

@@ -8,7 +8,7 @@ import { ConnectionNote } from './ConnectionNote';
 import { FailureNote } from './FailureNote';
 import { JsonTable } from './JsonTable';
 import { ModelHeader } from './ModelHeader';
-import { PreflightTable } from './PreflightTable';
+import { PreflightCard } from './PreflightCard';
 import { SignatureTable } from './SignatureTable';
 
 /** One Model: what it takes and gives, what it has passed, and where it comes from. */
@@ -24,9 +24,7 @@ export function ModelView({ tag }: { tag: string }): JSX.Element {
       {model ? (
         <>
           <ModelHeader model={model} />
-          <Card title="Preflight">
-            <PreflightTable checks={model.preflight.checks} />
-          </Card>
+          <PreflightCard tag={tag} checks={model.preflight.checks} reload={reload} />
           <Card title="Signature">
             <SignatureTable signature={model.signature} />
           </Card>

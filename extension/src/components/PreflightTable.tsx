@@ -1,6 +1,6 @@
 import type { JSX } from 'react';
 import { words } from '../format';
-import { CHECK_TONES } from '../tones';
+import { checkTone } from '../tones';
 import type { Check } from '../types';
 import { Badge } from './Badge';
 import { DataTable, type TableColumn } from './DataTable';
@@ -10,7 +10,7 @@ import { Phrase } from './Phrase';
 const COLUMNS: readonly TableColumn<Check>[] = [
   { title: 'Check', cell: check => words(check.name) },
   { title: 'Level', cell: check => check.level },
-  { title: 'Result', cell: check => <Badge tone={CHECK_TONES[check.result]} text={check.result} /> },
+  { title: 'Result', cell: check => <Badge tone={checkTone(check)} text={check.result} /> },
   {
     title: 'Reason',
     cell: check => (

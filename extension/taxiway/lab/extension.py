@@ -30,8 +30,8 @@ class TaxiwayExtension(ExtensionApp):
         self.handlers.extend(routes())
 
     async def stop_extension(self) -> None:
-        """End the open event streams, then let the worker threads go."""
+        """End the open event streams and the preflights, then let the worker threads go."""
         feed: OverviewFeed = self.settings["taxiway_feed"]
         service: Service = self.settings["taxiway_service"]
         await feed.close()
-        service.close()
+        await service.close()

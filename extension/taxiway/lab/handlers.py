@@ -81,6 +81,30 @@ class ModelHandler(TaxiwayHandler):
         await self.answer(self.service.model(name, version))
 
 
+class PreflightHandler(TaxiwayHandler):
+    """The preflight of one Model, which runs on while nobody looks."""
+
+    _track_activity = False
+
+    @web.authenticated
+    @authorized
+    async def get(self, name: str, version: str) -> None:
+        """Return how far it is."""
+        await self.answer(self.service.preflight(name, version))
+
+    @web.authenticated
+    @authorized
+    async def post(self, name: str, version: str) -> None:
+        """Start it, or join the one that runs."""
+        await self.answer(self.service.start_preflight(name, version))
+
+    @web.authenticated
+    @authorized
+    async def delete(self, name: str, version: str) -> None:
+        """Cancel it."""
+        await self.answer(self.service.cancel_preflight(name, version))
+
+
 class EndpointActionHandler(TaxiwayHandler):
     """Roll back, stop the shadow."""
 
@@ -188,6 +212,7 @@ def routes() -> list[tuple[str, type[TaxiwayHandler]]]:
         (rf"{api}/endpoints/{_NAME}/promote", PromoteHandler),
         (rf"{api}/endpoints/{_NAME}/shadow", ShadowHandler),
         (rf"{api}/models/{_NAME}/{_NAME}", ModelHandler),
+        (rf"{api}/models/{_NAME}/{_NAME}/preflight", PreflightHandler),
         (rf"{api}/alerts/([0-9]{{1,18}})/acknowledge", AlertHandler),
         (rf"{api}/agent/(start|stop)", AgentHandler),
         (rf"{api}/.*", UnknownHandler),

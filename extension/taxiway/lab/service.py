@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import cast
 
+from taxiway.lab.preflights import Preflights
+
 _VIEWS = "taxiway.control.views"
 _API = "taxiway.control.api"
 _AGENT = "taxiway.control.agent_process"
@@ -25,9 +27,11 @@ class Service:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="taxiway-lab")
+        self._preflights = Preflights()
 
-    def close(self) -> None:
-        """Let the threads go; what runs is finished, what waits is dropped."""
+    async def close(self) -> None:
+        """End the preflights; let the threads go: what runs is finished, what waits is dropped."""
+        await self._preflights.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def overview(self) -> object:
@@ -45,6 +49,19 @@ class Service:
     async def model(self, name: str, version: str) -> object:
         """Return one Model with its preflight, signature, parity, environment and lineage."""
         return await self._call(_VIEWS, "model_detail", name, version)
+
+    async def preflight(self, name: str, version: str) -> object:
+        """Return how far the last preflight of a Model that was started here is."""
+        return self._preflights.look(f"{name}:{version}")
+
+    async def start_preflight(self, name: str, version: str) -> object:
+        """Start a preflight of a Model, or join the one that runs."""
+        await self._call(_VIEWS, "model_detail", name, version)  # raises what is wrong with the Model
+        return await self._preflights.start(f"{name}:{version}")
+
+    async def cancel_preflight(self, name: str, version: str) -> object:
+        """End the preflight of a Model, if one runs."""
+        return await self._preflights.cancel(f"{name}:{version}")
 
     async def promote(self, endpoint: str, *, force: bool = False) -> None:
         """Make the shadow live; with ``force`` against the verdict too."""
