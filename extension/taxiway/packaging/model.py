@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -172,7 +172,7 @@ class Model:
             later = preflight.untried(self.tag)
         return packaged if later is None else packaged.updated(later)
 
-    def preflight(self, progress: Progress | None = None) -> Preflight:
+    def preflight(self, progress: Progress | None = None, *, waive: Iterable[str] = ()) -> Preflight:
         """Make the checks that can be made of a stored Model, and record them.
 
         The Bento is replayed in a fresh environment: it must answer as the notebook's object did.
@@ -182,13 +182,15 @@ class Model:
         progress
             Called with a line per stage and with each check; by default they are printed in an
             interactive session.
+        waive
+            Names of checks that may fail, which is recorded.
 
         Returns
         -------
         Preflight
             All checks, those made when it was packaged among them.
         """
-        return preflight.run(self, progress or progresses.default())
+        return preflight.run(self, progress or progresses.default(), waive=waive)
 
     def reference(self) -> Any:
         """Give the whylogs profile (a DatasetProfileView) of inputs, outputs and target."""

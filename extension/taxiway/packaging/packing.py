@@ -144,7 +144,9 @@ def package(
             hint=f"Look at the space and the permissions of {settings().home}; nothing was half-written.",
         ) from error
     if replay and packaged.checks["clean_replay"].result == "skipped":
-        packaged.preflight(lambda said: tell(f"{packaged.tag}: {said}") if isinstance(said, str) else None)
+        packaged.preflight(
+            lambda said: tell(f"{packaged.tag}: {said}") if isinstance(said, str) else None, waive=waived
+        )
     checks = packaged.checks
     verdict = "ready" if checks.ok else "stored, but it may not be deployed"
     tell(f"{packaged.tag}: {verdict}, {checks.count('passed')} of {len(checks)} checks passed")
