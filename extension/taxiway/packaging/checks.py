@@ -109,16 +109,22 @@ def signature_complete(signature: Signature) -> Check:
 
 
 def environment_locked(environment: Environment) -> Check:
-    """Check that all code of the model comes from released versions."""
-    loose = [*environment.local, *environment.editable]
-    if loose:
+    """Check that all code of the model comes from released versions, or goes along with it."""
+    if environment.loose:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in environment.loose.items())
         return failed(
             "environment_locked",
-            f"The model uses code that no released version holds: {', '.join(loose)}.",
-            "Install it as a package of its own, or waive this check.",
+            f"The model uses code that no released version holds and that cannot go along: {reasons}.",
+            "Move it into a module (a .py file) and import it from there, or waive this check.",
         )
+    count = f"{len(environment.needed)} distributions are recorded with their versions"
+    if not environment.local:
+        return passed("environment_locked", f"{count}.")
+    dirty = [name for name, tree in environment.trees.items() if tree.dirty]
+    note = f" (changed since its last commit: {', '.join(dirty)})" if dirty else ""
     return passed(
-        "environment_locked", f"{len(environment.needed)} distributions are recorded with their versions."
+        "environment_locked",
+        f"{count}; the source of {', '.join(environment.local)} goes along{note}.",
     )
 
 
@@ -265,7 +271,7 @@ def each(
     yield parity(report)
     yield signature_complete(signature)
     yield environment_locked(environment)
-    yield skipped("clean_replay", "It was not replayed yet.", "Run model.preflight().")
+    yield skipped("clean_replay", "It was not replayed yet.", "Run the preflight, as by model.preflight().")
     yield data_checks.target_leakage(reference, target)
     yield data_checks.identifier_columns(reference)
     yield seeds_recorded(seeds)
