@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from taxiway.errors import TaxiwayError as TaxiwayError
     from taxiway.packaging import package as package
     from taxiway.packaging.inference import signature_of as signature_of
+    from taxiway.packaging.loading import load as load
     from taxiway.packaging.model import Model as Model
     from taxiway.packaging.registry import list_models as models
-    from taxiway.packaging.registry import load as load
 
 _HOMES = {
     "Endpoint": ("taxiway.control.endpoint", "Endpoint"),
@@ -28,7 +28,7 @@ _HOMES = {
     "deploy": ("taxiway.control.api", "deploy"),
     "endpoint": ("taxiway.control.api", "endpoint"),
     "endpoints": ("taxiway.control.api", "endpoints"),
-    "load": ("taxiway.packaging.registry", "load"),
+    "load": ("taxiway.packaging.loading", "load"),
     "models": ("taxiway.packaging.registry", "list_models"),
     "package": ("taxiway.packaging", "package"),
     "signature_of": ("taxiway.packaging.inference", "signature_of"),

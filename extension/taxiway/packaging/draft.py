@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taxiway.errors import ParityError
-from taxiway.packaging import checks, digest, environment, lineage, parity, seeds
+from taxiway.packaging import checks, digest, environment, lineage, parity
 from taxiway.packaging.frameworks import Adapter, Answers, Export
 from taxiway.packaging.manifest import FORMAT, Manifest, files_in
 from taxiway.packaging.model import (
@@ -22,6 +22,7 @@ from taxiway.packaging.model import (
     REQUIREMENTS,
     SAMPLE,
     SIGNATURE,
+    SOURCES,
 )
 from taxiway.packaging.parity import Parity
 from taxiway.packaging.preflight import Preflight, gather
@@ -52,6 +53,9 @@ class Draft:
     waived: tuple[str, ...]
     pins: tuple[str, ...]
     data_digest: str
+    seeds: Mapping[str, Any]
+    sources: Mapping[str, bytes]
+    requires: tuple[str, ...]
 
     def digest(self) -> str:
         """Give the digest of what the Model is; not of when, where or by whom it was made."""
@@ -74,6 +78,7 @@ class Draft:
                 "data": self.data_digest,
                 "sample": digest.of_frame(self.sample),
                 "pins": self.pins,
+                "sources": {name: digest.of_bytes(data) for name, data in self.sources.items()},
             }
         )
 
@@ -88,7 +93,7 @@ class Draft:
             The serving runtime cannot load the files, or does not answer the sample.
         """
         session = Session(self.export)
-        used = environment.record(self.adapter.modules(), seeds.in_force(self.adapter.seeds()))
+        used = environment.record(self.adapter.modules(), self.seeds, declared=self.requires)
         preflight = self._checked(session, used)
         (folder / REQUIREMENTS).write_text("\n".join(self.pins) + "\n", encoding="utf-8")
         _write_json(folder / SIGNATURE, self.signature.to_dict())
@@ -98,6 +103,10 @@ class Draft:
         _write_json(folder / SAMPLE, self._sample(session))
         self._write_profile(session, folder / REFERENCE)
         del session  # a forest takes ten times its file's size in ONNX Runtime, and will be opened once more
+        for name, data in self.sources.items():
+            path = folder / SOURCES / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
         for path in self.export.folder.iterdir():
             path.rename(folder / path.name)
         self._write_manifest(folder, identity)

@@ -31,9 +31,25 @@ class OutputColumn:
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """Where a Model comes from."""
+    """Where a Model comes from.
+
+    Parameters
+    ----------
+    notebook
+        The file of the notebook that packaged it.
+    cells, cells_digest
+        How many cells had been executed, and the SHA-256 of their texts; these themselves are not kept.
+    git_commit, git_dirty
+        What was checked out where the notebook lies, and whether anything there was changed since.
+    data_digest
+        SHA-256 of the reference and its target.
+    run
+        The retraining run that packaged it.
+    """
 
     notebook: str | None
+    cells: int | None
+    cells_digest: str | None
     git_commit: str | None
     git_dirty: bool | None
     data_digest: str

@@ -32,6 +32,8 @@ PARITY = "parity.json"
 PREFLIGHT = "preflight.json"
 REFERENCE = "reference.bin"
 SAMPLE = "sample.json"
+#: The folder of the source of the model's own modules.
+SOURCES = "sources"
 
 
 @dataclass(frozen=True, repr=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taxiway.errors import InputError, PackagingError
-from taxiway.packaging import bento, digest, distributions, lineage, registry
+from taxiway.packaging import bento, digest, distributions, lineage, registry, seeds, sources
 from taxiway.packaging import parity as parities
 from taxiway.packaging import progress as progresses
 from taxiway.packaging.draft import Draft
@@ -46,6 +46,7 @@ def package(
     classes: Iterable[Scalar] | None = None,
     format: Format | None = None,
     trust: Iterable[str] = (),
+    requires: Iterable[str] = (),
     latency_ms: float = 100.0,
     waive: Iterable[str] = (),
     replay: bool = True,
@@ -81,6 +82,8 @@ def package(
         ``"onnx"``, ``"savedmodel"`` or ``"skops"``, where the model's framework leaves a choice.
     trust
         Types that a skops file may hold beyond those that skops trusts itself: you have read their code.
+    requires
+        Distributions that the model's code needs besides those it imports, such as ``["lifelines"]``.
     latency_ms
         What one row may take, at the 99th percentile, in milliseconds.
     waive
@@ -106,6 +109,10 @@ def package(
     figures = _finite(metrics)
     options = Options(task, None if classes is None else tuple(classes), format, _names(trust))
     adapter = adapter_for(model, options)
+    sown = seeds.in_force(adapter.seeds(), model)  # before an export that may draw random numbers
+    own = sources.collect(adapter.modules())
+    needed = _names(requires)
+    distributions.declared(needed)
     truth = check_target(check_frame(reference), target)
     frame = in_order(reference, adapter)
     extra = None
@@ -136,6 +143,9 @@ def package(
                 waived=waived,
                 pins=tuple(distributions.pins((*distributions.SERVING, *export.requires))),
                 data_digest=digest.of_frame(frame, truth),
+                seeds=sown,
+                sources=own,
+                requires=needed,
             )
             packaged = _stored(draft, folder / "model", builder, tell)
     except OSError as error:
