@@ -212,7 +212,9 @@ def run(model: Model, progress: Progress, *, waive: Iterable[str] = ()) -> Prefl
     PackagingError
         Its Bento cannot be built.
     """
-    waived = {*check_names(waive), *(check.name for check in model.checks if check.result == "waived")}
+    # of an imported Model only what was waived here counts
+    known = model.checks if model.origin is None else record(model) or Preflight(())
+    waived = {*check_names(waive), *(check.name for check in known if check.result == "waived")}
     made = []
     with closing(_made(model, progress)) as checks:  # whatever stops us, the replay is ended first
         for check in checks:
