@@ -135,16 +135,17 @@ def _reason_against(name: str) -> str | None:
     if path.suffix != ".py" or not path.is_file():
         return "it has no source file"
     if not path.resolve().is_relative_to(_folder_of(sys.modules[name.partition(".")[0]], path).resolve()):
-        return "its file is a link that leads out of its folder"
+        return "its file lies outside its folder"
     return None
 
 
 def _folder_of(root: ModuleType, path: Path) -> Path:
     """Give the folder that a module may not lead out of: its package's, or the one its file is in."""
-    for entry in getattr(root, "__path__", ()):
+    entries = [Path(entry) for entry in getattr(root, "__path__", ())]
+    for entry in entries:
         if path.is_relative_to(entry):
-            return Path(entry)
-    return path.parent
+            return entry
+    return entries[0] if entries else path.parent
 
 
 def _parents(name: str) -> Iterator[str]:
