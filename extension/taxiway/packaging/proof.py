@@ -60,6 +60,8 @@ def prove(
 def _asked(adapter: Adapter, rows: pd.DataFrame) -> Answers:
     try:
         return adapter.answers(rows)
+    except PackagingError:
+        raise
     except Exception as error:
         # whatever a model raises on its own training data, it is no model to package
         reason = str(error).partition("\n")[0]
