@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,7 +46,7 @@ class Digits(nn.Module):
             nn.ReLU(),
             nn.Flatten(),
             nn.Dropout(0.5),
-            nn.Linear(144, 10),,
+            nn.Linear(144, 10),
         )
 
     def forward(self, images: Any) -> Any:
