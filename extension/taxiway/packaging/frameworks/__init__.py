@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
@@ -107,35 +108,47 @@ def dtype_name(dtype: np.dtype[Any]) -> Dtype:
     return cast(Dtype, name)
 
 
-_ADAPTERS = {"sklearn": ("taxiway.packaging.frameworks.sklearn", "SklearnAdapter")}
-_LATER = {
-    "xgboost": "XGBoost",
-    "lightgbm": "LightGBM",
-    "catboost": "CatBoost",
-    "torch": "PyTorch",
-    "keras": "Keras",
-    "tensorflow": "TensorFlow",
-    "transformers": "Hugging Face",
-    "statsmodels": "statsmodels",
-    "onnx": "ONNX",
+#: Root of the module of a model's type → the module of this package and the class that adapt it.
+_ADAPTERS = {
+    "sklearn": ("sklearn", "SklearnAdapter"),
+    "xgboost": ("xgboost", "XgboostAdapter"),
+    "lightgbm": ("lightgbm", "LightgbmAdapter"),
+    "catboost": ("catboost", "CatboostAdapter"),
+    "onnx": ("onnx_file", "OnnxFileAdapter"),
+    "torch": ("torch", "TorchAdapter"),
+    "keras": ("keras", "KerasAdapter"),
+    "tensorflow": ("keras", "KerasAdapter"),
+    "transformers": ("huggingface", "HuggingFaceAdapter"),
 }
-SUPPORTED = "fitted scikit-learn estimators and Pipelines"
+_LATER = {
+    "statsmodels": "statsmodels",
+}
+SUPPORTED = (
+    "fitted scikit-learn estimators and Pipelines, XGBoost, LightGBM and CatBoost models, PyTorch modules, "
+    "Keras and TensorFlow models, Hugging Face pipelines, ONNX files and models saved by MLflow"
+)
 
 
 def adapter_for(model: Any, options: Options = Options()) -> Adapter:
-    """Choose the adapter of a model by its type.
+    """Choose the adapter of a model by its type, or of a path by what lies there.
 
     Raises
     ------
     PackagingError
         There is none, or the model is not fitted.
     """
-    roots = [base.__module__.partition(".")[0] for base in type(model).__mro__]
+    if isinstance(model, (str, PathLike)):
+        module = import_module(f"{__name__}.saved")
+        saved: Adapter = module.adapter_for(Path(model), options)
+        return saved
     if isinstance(model, type):
         raise PackagingError(
             f"{model.__name__} is a class, not a fitted model.",
             hint=f"Fit one: {model.__name__}().fit(X, y).",
         )
+    roots = [base.__module__.partition(".")[0] for base in type(model).__mro__]
+    if options.format == "skops" and "sklearn" in roots:
+        return _made("skops", "SkopsAdapter", model, options)
     for root in roots:
         if root in _LATER:
             raise PackagingError(
@@ -143,10 +156,13 @@ def adapter_for(model: Any, options: Options = Options()) -> Adapter:
                 hint=f"Taxiway packages {SUPPORTED}.",
             )
         if root in _ADAPTERS:
-            module, name = _ADAPTERS[root]
-            adapter: Adapter = getattr(import_module(module), name)(model, options)
-            return adapter
+            return _made(*_ADAPTERS[root], model, options)
     raise PackagingError(
         f"A {type(model).__name__} cannot be packaged: it is no model Taxiway knows.",
         hint=f"Taxiway packages {SUPPORTED}.",
     )
+
+
+def _made(module: str, name: str, model: Any, options: Options) -> Adapter:
+    adapter: Adapter = getattr(import_module(f"{__name__}.{module}"), name)(model, options)
+    return adapter

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-import numpy as np
-
 ModelProto: TypeAlias = Any  # onnx has types for its own use, but none for its submodules
 GraphProto: TypeAlias = Any
 
@@ -49,34 +47,6 @@ def canonical(
     graph.name, graph.doc_string, model.doc_string = "taxiway", "", ""
     data: bytes = model.SerializeToString(deterministic=True)
     return data
-
-
-def split(model: ModelProto, tensors: Sequence[str]) -> dict[str, str]:
-    """Map the graph's outputs to ``tensors``, in order.
-
-    Where several are to come from the last output (the probabilities of several labels, a sequence or an
-    array of shape (labels, rows, classes)), each is made an output of its own.
-    """
-    outputs = [output.name for output in model.graph.output]
-    several = [name for name in tensors if name.startswith("probabilities_")]
-    if not several:
-        return dict(zip(outputs, tensors, strict=False))
-    for index, name in enumerate(several):
-        _take(model.graph, outputs[1], index, name)
-    return {outputs[0]: tensors[0], **{name: name for name in several}}
-
-
-def _take(graph: GraphProto, source: str, index: int, name: str) -> None:
-    from onnx import helper, numpy_helper
-
-    [kind] = [output.type for output in graph.output if output.name == source]
-    sequence = kind.HasField("sequence_type")
-    tensor = kind.sequence_type.elem_type.tensor_type if sequence else kind.tensor_type
-    position = f"{name}/position"
-    graph.initializer.append(numpy_helper.from_array(np.array(index, dtype=np.int64), position))
-    # without an axis, Gather takes the first
-    graph.node.append(helper.make_node("SequenceAt" if sequence else "Gather", [source, position], [name]))
-    graph.output.append(helper.make_tensor_value_info(name, tensor.elem_type, [None, None]))
 
 
 def _names(graph: GraphProto, inputs: Sequence[str], outputs: Mapping[str, str]) -> dict[str, str]:

@@ -11,7 +11,8 @@ import numpy as np
 from taxiway.errors import PackagingError
 from taxiway.packaging.frameworks import Answers, Export, Options, Precision
 from taxiway.packaging.frameworks import answers as named
-from taxiway.packaging.frameworks.graph import canonical, split
+from taxiway.packaging.frameworks.graph import canonical
+from taxiway.packaging.frameworks.graph_outputs import split
 from taxiway.packaging.frameworks.sklearn_conversion import convert, parts
 from taxiway.packaging.manifest import Scalar, Task
 from taxiway.serving.engines.estimator import ask

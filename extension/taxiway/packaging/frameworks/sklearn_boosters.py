@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
+from taxiway.packaging.frameworks import adapter_for
 from taxiway.packaging.frameworks.answers import need
 
 #: Module → (its class, what the converter calls it, what it is).
@@ -22,18 +24,23 @@ _WRAPPERS = {
 }
 
 
-def register(modules: frozenset[str]) -> None:
-    """Register what skl2onnx does not know yet of those of ``modules`` that are boosters.
+def register(steps: Sequence[Any]) -> None:
+    """Check the boosters among fitted steps, and register what skl2onnx does not know of them yet.
 
     Raises
     ------
     PackagingError
-        onnxmltools is not installed.
+        One of them does what has no ONNX form, or onnxmltools is not installed.
     """
-    for module in sorted(modules & _WRAPPERS.keys()):
-        library = sys.modules[module]
+    roots = set()
+    for step in steps:
+        root = type(step).__module__.partition(".")[0]
+        if root in _WRAPPERS:
+            adapter_for(step)
+            roots.add(root)
+    for module in sorted(roots):
         for name, alias, kind in _WRAPPERS[module]:
-            _register(getattr(library, name), alias, module, kind)
+            _register(getattr(import_module(module), name), alias, module, kind)
 
 
 def _register(wrapper: Any, alias: str, module: str, kind: str) -> None:

@@ -19,6 +19,7 @@ from taxiway.errors import PackagingError
 from taxiway.packaging.frameworks import Precision
 from taxiway.packaging.frameworks.sklearn_boosters import register
 from taxiway.packaging.frameworks.sklearn_text import in_any_locale, tokenizers
+from taxiway.packaging.frameworks.skops_file import suggestion
 from taxiway.signature import Column
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def convert(model: Any, columns: Sequence[Column], reference: pd.DataFrame, prec
         A step has no ONNX form.
     """
     _mend_skl2onnx()
-    register(frozenset(type(step).__module__.partition(".")[0] for step in estimators(model)))
+    register(list(_fitted(model)))
     prepared = _prepared(model, reference, precision)
     options = dict(tokenizers(list(parts(prepared))))
     failure: Exception | None = None
@@ -123,9 +124,12 @@ def _prepared(model: Any, reference: pd.DataFrame, precision: Precision) -> Any:
     from sklearn.pipeline import Pipeline
 
     model = copy.deepcopy(model)
-    for _, step in parts(model):
+    for step in _fitted(model):
         _mark_missing_text(step)
-        _floor_thresholds(step)
+        if hasattr(step, "tree_"):
+            _floor_thresholds(step)
+        if hasattr(step, "get_booster"):
+            step.get_booster().feature_names = None  # the converter reads features by number
     steps = list(model.steps) if isinstance(model, Pipeline) else [("model", model)]
     if not isinstance(steps[0][1], ColumnTransformer):
         every = ColumnTransformer([("every", "passthrough", list(reference.columns))])
@@ -156,15 +160,12 @@ def parts(model: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from parts(child, f"{path}.{name}" if path else str(name))
 
 
-def estimators(model: Any) -> Iterator[Any]:
-    """Give the model and every estimator among its parameters and parts, however deep."""
-    yield model
+def _fitted(model: Any) -> Iterator[Any]:
+    """Give every fitted estimator inside a model, however deep."""
     for _, step in parts(model):
-        if step is not model:
-            yield step
-        for value in step.get_params(deep=True).values():
-            if hasattr(value, "get_params") and not isinstance(value, type):
-                yield value
+        yield step
+        for inner in _inner(step):
+            yield from _fitted(inner)
 
 
 def _mark_missing_text(step: Any) -> None:
@@ -188,9 +189,13 @@ def _mark_missing_text(step: Any) -> None:
 
 
 def _rounds_its_features(step: Any) -> bool:
-    """Whether it is made of scikit-learn's own trees, which all round their features to float32."""
+    """Whether it is made of trees of scikit-learn or XGBoost, which all round their features to float32."""
     inner = _inner(step)
-    return hasattr(step, "tree_") or (bool(inner) and all(map(_rounds_its_features, inner)))
+    return (
+        hasattr(step, "tree_")
+        or hasattr(step, "get_booster")
+        or (bool(inner) and all(map(_rounds_its_features, inner)))
+    )
 
 
 def _inner(step: Any) -> list[Any]:
@@ -207,13 +212,10 @@ def _floor_thresholds(step: Any) -> None:
     """
     import numpy as np
 
-    if hasattr(step, "tree_"):
-        thresholds = step.tree_.threshold
-        rounded = thresholds.astype(np.float32)
-        below = np.nextafter(rounded, np.float32(-np.inf))
-        thresholds[:] = np.where(rounded > thresholds, below, rounded)
-    for one in _inner(step):
-        _floor_thresholds(one)
+    thresholds = step.tree_.threshold
+    rounded = thresholds.astype(np.float32)
+    below = np.nextafter(rounded, np.float32(-np.inf))
+    thresholds[:] = np.where(rounded > thresholds, below, rounded)
 
 
 def _explained(model: Any, failure: Exception | None) -> PackagingError:
@@ -226,16 +228,9 @@ def _explained(model: Any, failure: Exception | None) -> PackagingError:
         if own_function or type(step) not in sklearn_operator_name_map:
             where = f"Step {path!r}" if path else "The model"
             kind = f"a FunctionTransformer of {step.func!r}" if own_function else f"a {type(step).__name__}"
-            return PackagingError(
-                f"{where} is {kind}, which has no ONNX form.",
-                hint="Do its work before the model, use a scikit-learn transformer in its place, or "
-                "register a converter for it with skl2onnx.update_registered_converter.",
-            )
+            return PackagingError(f"{where} is {kind}, which has no ONNX form.", hint=suggestion(model))
     reason = str(failure).strip().partition("\n")[0][:300]
-    return PackagingError(
-        f"The model could not be converted to ONNX: {reason}",
-        hint="Leave out the option it names, or replace that step with one that skl2onnx supports.",
-    )
+    return PackagingError(f"The model could not be converted to ONNX: {reason}", hint=suggestion(model))
 
 
 @cache

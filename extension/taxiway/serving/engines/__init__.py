@@ -34,6 +34,7 @@ class Engine(Protocol):
 #: Format → the module of this package and the class that open it.
 _ENGINES = {
     "onnx": ("onnx", "OnnxEngine"),
+    "skops": ("skops", "SkopsEngine"),
 }
 
 

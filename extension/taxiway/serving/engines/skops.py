@@ -1,0 +1,138 @@
+"""A scikit-learn estimator in ``model.skops``: an archive of arrays and names of types, none of it a pickle.
+
+Only types that skops trusts itself, and those that the user has named, are ever made from it.
+"""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from taxiway.serving.block import Tensor
+from taxiway.serving.engines import EngineError
+from taxiway.serving.engines.estimator import ask
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FILE = "model.skops"
+SCHEMA = "schema.json"
+_MAGIC = {".npy": b"\x93NUMPY", ".npz": b"PK\x03\x04"}
+#: What nobody can trust: calling it is how a file would run a program, or load a pickle.
+_HARMLESS = frozenset(("collections.OrderedDict", "collections.defaultdict", "datetime.timedelta"))
+_PICKLERS = frozenset(("cloudpickle", "dill", "joblib"))
+
+
+def refused(name: str) -> bool:
+    """Whether a type may not be trusted, whoever says so: Python's own modules, and what loads pickles."""
+    root = name.partition(".")[0]
+    own = root in sys.stdlib_module_names or root == "builtins"
+    return (own and name not in _HARMLESS) or root in _PICKLERS or "pickle" in name.lower()
+
+
+def check_archive(path: Path) -> None:
+    """Raise EngineError if the file is anything but a skops archive of arrays."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if SCHEMA not in names or len(set(names)) != len(names):
+                raise EngineError(f"{path.name} is no skops file")
+            for name in names:
+                magic = _MAGIC.get(Path(name).suffix, b"")
+                with archive.open(name) as member:
+                    if name != SCHEMA and (not magic or member.read(len(magic)) != magic):
+                        raise EngineError(f"{path.name} holds {name!r}, which is no array")
+    except (OSError, zipfile.BadZipFile) as error:
+        raise EngineError(f"{path.name} is no skops file: {error}") from error
+
+
+class SkopsEngine:
+    """An estimator asked with a DataFrame as it was fitted on.
+
+    Parameters
+    ----------
+    directory
+        Where ``model.skops`` lies; ``sources`` beside it holds the modules of the user's own types.
+    options
+        ``trusted``: names of types; ``named``: whether it was fitted on a DataFrame; ``columns``: name,
+        tensor dtype and pandas dtype of each column.
+    threads
+        Not used: an estimator has its own parameter for that.
+    """
+
+    def __init__(self, directory: Path, options: Mapping[str, Any], threads: int) -> None:
+        del threads
+        try:
+            import skops.io
+        except ImportError as error:
+            raise EngineError(f"{FILE} needs {error.name}, which is missing here") from error
+        trusted = [str(name) for name in options.get("trusted", ())]
+        for name in filter(refused, trusted):
+            raise EngineError(f"{FILE} asks to trust {name}, which could run any program")
+        check_archive(directory / FILE)
+        _reach(directory / "sources", trusted)
+        try:
+            self._model = skops.io.load(directory / FILE, trusted=trusted)
+        except Exception as error:
+            # skops raises many unrelated classes, each of which means the same here.
+            raise EngineError(f"{FILE} cannot be loaded: {error}") from error
+        self._named = bool(options.get("named", True))
+        self._columns = [Reading(**column) for column in options["columns"]]
+        self.inputs: dict[str, np.dtype[Any]] = {one.name: np.dtype(one.tensor) for one in self._columns}
+
+    def run(self, tensors: Mapping[str, Tensor], wanted: Sequence[str]) -> list[Tensor]:
+        """Ask the estimator; see ``Engine``."""
+        import pandas as pd
+
+        frame = pd.DataFrame({one.name: one.series(tensors[one.name].reshape(-1)) for one in self._columns})
+        answers = ask(self._model, frame if self._named else frame.to_numpy(), wanted)
+        return [answers[name] for name in wanted]
+
+
+class Reading:
+    """How one tensor becomes a column of the DataFrame.
+
+    Parameters
+    ----------
+    tensor
+        The NumPy dtype of the tensor.
+    dtype
+        The pandas dtype of the column; ``category`` has ``categories``.
+    missing
+        What the empty text stands for: ``none``, ``nan``, or itself if that is None.
+    """
+
+    __slots__ = ("categories", "dtype", "missing", "name", "tensor")
+
+    def __init__(
+        self, name: str, tensor: str, dtype: str, categories: list[Any] | None, missing: str | None
+    ) -> None:
+        self.name, self.tensor, self.dtype = name, tensor, dtype
+        self.categories, self.missing = categories, missing
+
+    def series(self, values: Tensor) -> pd.Series[Any]:
+        """Make the column."""
+        import pandas as pd
+
+        if self.missing is not None:
+            values = np.where(
+                values == "", np.array(None if self.missing == "none" else np.nan, object), values
+            )
+        if self.categories is not None:
+            return pd.Series(pd.Categorical(values, categories=self.categories))
+        series: pd.Series[Any] = pd.Series(values).astype(self.dtype)  # type: ignore[call-overload]
+        return series
+
+
+def _reach(sources: Path, trusted: Sequence[str]) -> None:
+    """Let trusted types be imported from the Model's own sources where nothing else has them."""
+    roots = {name.partition(".")[0] for name in trusted}
+    own = [one for one in roots if (sources / one).is_dir() or (sources / f"{one}.py").is_file()]
+    if str(sources) not in sys.path and any(find_spec(one) is None for one in own):
+        sys.path.append(str(sources))
