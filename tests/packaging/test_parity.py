@@ -63,6 +63,7 @@ def test_what_is_no_real_number_must_be_equal(
 
 
 def test_labels_of_another_dtype_are_the_same_when_they_are_equal() -> None:
+    assert compared([0.5], [0.5], np.float64, "label_1").tolerances == {"label_1": (0.0, 0.0)}
     assert compared([0.0, 1.0], [0, 1], np.int64, "label").passed
     assert compared(["a", "b"], ["a", "b"], object, "label").passed
 
