@@ -1,21 +1,10 @@
-"""Which requests are looked at: those for a route that there is, with the token, and not too many at once."""
+"""Which requests are looked at: those with the token, and not too many at once."""
 
 from __future__ import annotations
 
 import hmac
 
 from taxiway.serving.problems import Problem
-
-METHODS = {
-    "/predict": "POST",
-    "/outcomes": "POST",
-    "/ping": "GET",
-    "/healthz": "GET",
-    "/readyz": "GET",
-    "/metrics": "GET",
-    "/schema": "GET",
-}
-_OPEN = frozenset(("/ping", "/healthz", "/readyz"))
 
 
 def is_loopback(address: str) -> bool:
@@ -29,8 +18,8 @@ class Admission:
     Parameters
     ----------
     token
-        The bearer token that they must carry; health checks need none. Without one, only this machine is
-        let in, wherever the server listens.
+        The bearer token that they must carry. Without one, only this machine is let in, wherever the
+        server listens.
     concurrency
         The most that may be in progress.
     """
@@ -39,9 +28,7 @@ class Admission:
         self._authorization = None if token is None else f"Bearer {token}".encode()
         self._concurrency = concurrency
 
-    def admit(
-        self, path: str, method: str, headers: dict[bytes, bytes], in_progress: int, client: str | None = None
-    ) -> None:
+    def admit(self, headers: dict[bytes, bytes], in_progress: int, client: str | None = None) -> None:
         """Let a request in.
 
         Parameters
@@ -52,16 +39,8 @@ class Admission:
         Raises
         ------
         Problem
-            401, 404, 405 or 429.
+            401 or 429.
         """
-        allowed = METHODS.get(path)
-        if allowed is None:
-            raise Problem(404, "There is no such route.", hint=f"The routes are {', '.join(METHODS)}.")
-        if method != allowed:
-            allow = (b"allow", allowed.encode())
-            raise Problem(405, f"{path} takes {allowed} only.", hint=f"Use {allowed}.", headers=(allow,))
-        if path in _OPEN:
-            return
         given, wanted = headers.get(b"authorization", b""), self._authorization
         if wanted is not None and not hmac.compare_digest(given, wanted):
             raise Problem(

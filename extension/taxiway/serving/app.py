@@ -1,43 +1,35 @@
-"""The ASGI application of one Model: routing, limits, and the way of a prediction.
+"""The ASGI application of one Model: its routes.
 
 Written by hand, because a framework's share of a one-row request is larger than the model's.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import os
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
 import orjson
 
-from taxiway.serving.admission import METHODS, Admission
-from taxiway.serving.asgi import Headers, Receive, Scope, Send
-from taxiway.serving.findings import Finding
-from taxiway.serving.identifiers import prediction_ids, request_id
+from taxiway.serving.admission import Admission
+from taxiway.serving.asgi import Receive, Scope, Send
+from taxiway.serving.docs import PAGE, origin, write_page
+from taxiway.serving.exchange import Exchange
+from taxiway.serving.identifiers import request_id
 from taxiway.serving.limits import Limits, read_body
-from taxiway.serving.metrics import CONTENT_TYPE, Metrics
+from taxiway.serving.metrics import CONTENT_TYPE, OTHER, Metrics
 from taxiway.serving.mirror import Mirror
 from taxiway.serving.openapi import describe_api
-from taxiway.serving.outcomes import parse_outcomes
+from taxiway.serving.outcomes import SHAPE, parse_outcomes
+from taxiway.serving.predictor import Predictor
 from taxiway.serving.problems import Problem
-from taxiway.serving.requests import Batch, batch_of, load_json
+from taxiway.serving.protocols import JSON, Answer, Served, mlflow, openinference, tfserving
+from taxiway.serving.requests import SHAPES
+from taxiway.serving.routes import Call, Route, fixed
 from taxiway.serving.runtime import Runtime
-from taxiway.serving.single import SingleRow
 from taxiway.serving.spool import BUDGET_BYTES, SpoolWriter
-from taxiway.serving.validation import Validator, Verdict
 
 Role = Literal["live", "shadow"]
-
-_log = logging.getLogger(__name__)
-
-JSON = b"application/json"
-INLINE_MILLISECONDS = 5.0
 
 
 def create_app(
@@ -104,18 +96,20 @@ class App:
         self.draining = False
         self.metrics = Metrics(runtime.tag, role, runtime.signature.names)
         self.mirror = Mirror(self.metrics.mirrored)
-        self._validator = Validator(runtime.signature, runtime.bounds, runtime.holds_null, policies)
-        self._names = runtime.signature.names
-        self._single = SingleRow(self._validator.columns, runtime.feeds)
+        manifest = runtime.manifest
+        self._served = Served(manifest["name"], manifest["version"], role, runtime.signature, limits.rows)
+        self._predictor = Predictor(runtime, spool, role, self.metrics, self.mirror, policies, limits.rows)
         self._admission = Admission(token, limits.concurrency)
-        self._inline_rows = int(INLINE_MILLISECONDS / max(runtime.milliseconds_a_row, 1e-6))
-        self._pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="predict")
+        self._routes = {
+            route.label.format(name=self._served.name, version=self._served.version, role=role): route
+            for route in self._listed()
+        }
         self._in_progress = 0
 
     def close(self) -> None:
         """Close the spool's segment and end the threads."""
         self.spool.close()
-        self._pool.shutdown(wait=False)
+        self._predictor.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -127,43 +121,32 @@ class App:
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
         headers: dict[bytes, bytes] = dict(scope["headers"])
         request = request_id(headers.get(b"x-request-id"))
-        extra: Headers = []
-        content_type = JSON
+        route = self._routes.get(path)
         self._in_progress += 1
         try:
-            client = scope.get("client")
-            self._admission.admit(
-                path, scope["method"], headers, self._in_progress, client[0] if client else None
-            )
-            if path == "/predict":
-                status, body = await self._predict(request, await read_body(headers, receive, self.limits))
-            elif path == "/outcomes":
-                status, body = self._outcomes(await read_body(headers, receive, self.limits))
-            elif path == "/metrics":
-                status, body, content_type = 200, self._exposition(), CONTENT_TYPE
-            elif path == "/schema":
-                runtime = self.runtime
-                status, body = (
-                    200,
-                    orjson.dumps(describe_api(runtime.manifest, runtime.signature, runtime.sample)),
-                )
-            else:
-                status, body = self._health(path)
+            if route is None or scope["method"] != route.method:
+                raise self._nowhere(path, route)
+            if not route.open:
+                client = scope.get("client")
+                self._admission.admit(headers, self._in_progress, client[0] if client else None)
+            answer = await route.handle(Call(request, headers, scope, receive, send))
         except Problem as problem:
-            status, body = problem.status, orjson.dumps({"error": problem.error, "hint": problem.hint})
-            extra.extend(problem.headers)
+            answer = _refuse(route, problem)
         finally:
             self._in_progress -= 1
-        self.metrics.requests[path if path in METHODS else "(other)", status] += 1
+        self.metrics.requests[route.label if route else OTHER, answer.status] += 1
+        body = answer.body
+        if body is None:
+            return
         await send(
             {
                 "type": "http.response.start",
-                "status": status,
+                "status": answer.status,
                 "headers": [
-                    (b"content-type", content_type),
+                    (b"content-type", answer.content_type),
                     (b"content-length", b"%d" % len(body)),
                     (b"x-request-id", request.encode("ascii")),
-                    *extra,
+                    *answer.headers,
                 ],
             }
         )
@@ -179,96 +162,54 @@ class App:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
-    async def _predict(self, request: str, body: bytes) -> tuple[int, bytes]:
-        started = time.perf_counter()
-        now = time.time()
-        data = load_json(body)
-        row = self._single.read(data) if self._inline_rows else None
-        if row is not None:
-            outputs = self._attempt(self.runtime.run, self._single.tensors(row))
-            inputs = {name: [value] for name, value in zip(self._names, row, strict=True)}
-            return self._answer(request, body, started, now, Batch(inputs, 1), outputs, [])
-        batch = batch_of(data, self._names, max_rows=self.limits.rows)
-        verdict = self._validator.check(batch)
-        for one in verdict.findings:
-            self.metrics.find(one["kind"], one["column"])
-        if verdict.rejected:
-            return self._reject(request, now, batch, verdict)
-        if batch.rows <= self._inline_rows:
-            outputs = self._attempt(self.runtime.predict, batch.columns, verdict.block)
-        else:
-            loop = asyncio.get_running_loop()
-            outputs = await loop.run_in_executor(
-                self._pool, self._attempt, self.runtime.predict, batch.columns, verdict.block
+    def _listed(self) -> list[Route]:
+        """List the routes."""
+        served = self._served
+        exchange = Exchange(self._predictor, served, self.limits, self.spool.directory)
+        ask = exchange.ask
+        routes = [
+            Route("POST", exchange.predict, "/predict", SHAPES),
+            Route("POST", self._outcomes, "/outcomes", SHAPE),
+            Route("POST", exchange.invocations, "/invocations", mlflow.HINT, mlflow.refuse),
+            Route("GET", self._alive, "/healthz", open=True),
+            *(Route("GET", self._ready, path, open=True) for path in ("/ping", "/health", "/readyz")),
+            Route("GET", fixed(mlflow.version()), "/version"),
+            Route("GET", self._exposition, "/metrics"),
+            Route("GET", self._schema, "/schema"),
+            Route("GET", self._docs, "/docs"),
+            Route("GET", fixed(openinference.server(served)), "/v2"),
+            Route("GET", self._alive, "/v2/health/live", open=True),
+            Route("GET", self._ready, "/v2/health/ready", open=True),
+        ]
+        for model in ("/v2/models/{name}", "/v2/models/{name}/versions/{version}"):
+            routes += [
+                Route("GET", fixed(openinference.metadata(served)), model),
+                Route("GET", self._ready, f"{model}/ready"),
+                Route("POST", ask(openinference.infer), f"{model}/infer", openinference.HINT),
+            ]
+        for version in ("", "/versions/{version}", "/labels/{role}"):
+            model = f"/v1/models/{{name}}{version}"
+            routes += [
+                Route("GET", fixed(tfserving.status(served)), model),
+                Route("GET", fixed(tfserving.metadata(served)), f"{model}/metadata"),
+                Route("POST", ask(tfserving.predict), f"{model}:predict", tfserving.HINT),
+                Route("POST", ask(tfserving.classify), f"{model}:classify", tfserving.EXAMPLES),
+                Route("POST", ask(tfserving.regress), f"{model}:regress", tfserving.EXAMPLES),
+            ]
+        return routes
+
+    def _nowhere(self, path: str, route: Route | None) -> Problem:
+        if route is None:
+            return Problem(
+                404, "There is no such route.", hint=f"{self.runtime.tag} is served here; see GET /docs."
             )
-        return self._answer(request, body, started, now, batch, outputs, verdict.findings)
-
-    def _answer(
-        self,
-        request: str,
-        body: bytes,
-        started: float,
-        now: float,
-        batch: Batch,
-        outputs: dict[str, list[Any]],
-        findings: list[Finding],
-    ) -> tuple[int, bytes]:
-        """Write the prediction down, and give its answer."""
-        ids = prediction_ids(request, batch.ids, batch.rows)
-        tag = self.runtime.tag
-        answer = {"request_id": request, "model": tag, "predictions": _by_row(ids, outputs)}
-        if findings:
-            answer["findings"] = findings
-        response = orjson.dumps(answer)
-        seconds = time.perf_counter() - started
-        self.spool.append(
-            {
-                "kind": "prediction",
-                "time": now,
-                "times": batch.times,
-                "model": tag,
-                "role": self.role,
-                "request": request,
-                "ids": ids,
-                "inputs": batch.columns,
-                "outputs": outputs,
-                "latency_ms": round(1e3 * seconds, 3),
-                "findings": findings,
-            }
+        allow = (b"allow", route.method.encode())
+        return Problem(
+            405, f"{path} takes {route.method} only.", hint=f"Use {route.method}.", headers=(allow,)
         )
-        self.metrics.time(seconds)
-        self.metrics.rows += batch.rows
-        if self.mirror.active:
-            self.mirror.offer(request, body)
-        return 200, response
 
-    def _attempt(self, predict: Callable[..., dict[str, list[Any]]], *inputs: Any) -> dict[str, list[Any]]:
-        try:
-            return predict(*inputs)
-        except Exception as error:
-            # engines raise many unrelated classes; whatever it is, only this request fails.
-            _log.exception("the model failed on a request")
-            raise Problem(
-                500, f"The model failed on this request: {error}.", hint="See the endpoint's log."
-            ) from error
-
-    def _reject(self, request: str, now: float, batch: Batch, verdict: Verdict) -> tuple[int, bytes]:
-        self.spool.append(
-            {
-                "kind": "rejected",
-                "time": now,
-                "times": batch.times,
-                "model": self.runtime.tag,
-                "role": self.role,
-                "request": request,
-                "rows": batch.rows,
-                "findings": verdict.findings,
-            }
-        )
-        hint = "Nothing was predicted; mend the data, or see GET /schema for what is expected."
-        return 422, orjson.dumps({"error": verdict.sentence(), "hint": hint, "findings": verdict.findings})
-
-    def _outcomes(self, body: bytes) -> tuple[int, bytes]:
+    async def _outcomes(self, call: Call) -> Answer:
+        body = await read_body(call.headers, call.receive, self.limits)
         record = parse_outcomes(body, max_rows=self.limits.rows)
         if not self.spool.append(record | {"time": time.time()}):
             raise Problem(
@@ -279,21 +220,41 @@ class App:
             )
         count = len(record["ids"])
         self.metrics.outcomes += count
-        return 202, orjson.dumps({"accepted": count})
+        return Answer(202, orjson.dumps({"accepted": count}))
 
-    def _health(self, path: str) -> tuple[int, bytes]:
-        if self.draining and path != "/healthz":
+    async def _alive(self, _: Call) -> Answer:
+        return Answer(200, self._state())
+
+    async def _ready(self, _: Call) -> Answer:
+        if self.draining:
             raise Problem(
                 503, "This process is draining.", hint="Connect again.", headers=((b"retry-after", b"1"),)
             )
-        return 200, orjson.dumps({"status": "ok", "model": self.runtime.tag, "role": self.role})
+        return Answer(200, self._state())
 
-    def _exposition(self) -> bytes:
-        return self.metrics.render(
-            spooled=self.spool.written, dropped=self.spool.dropped, ready=not self.draining
-        )
+    def _state(self) -> bytes:
+        state = {"status": "ok", "model": self.runtime.tag, "role": self.role}
+        # The Open Inference Protocol looks for these.
+        return orjson.dumps(state | {"live": True, "ready": not self.draining, "name": self._served.name})
+
+    async def _exposition(self, _: Call) -> Answer:
+        spool = self.spool
+        body = self.metrics.render(spooled=spool.written, dropped=spool.dropped, ready=not self.draining)
+        return Answer(200, body, CONTENT_TYPE)
+
+    async def _schema(self, _: Call) -> Answer:
+        return Answer(200, orjson.dumps(self._description()))
+
+    async def _docs(self, call: Call) -> Answer:
+        return Answer(200, write_page(self._description(), origin(call.scope, call.headers)), *PAGE)
+
+    def _description(self) -> dict[str, Any]:
+        return describe_api(self._served, self.runtime.manifest, self.runtime.sample["records"])
 
 
-def _by_row(ids: list[str], outputs: dict[str, list[Any]]) -> list[dict[str, Any]]:
-    names = ("id", *outputs)
-    return [dict(zip(names, row, strict=True)) for row in zip(ids, *outputs.values(), strict=True)]
+def _refuse(route: Route | None, problem: Problem) -> Answer:
+    """Write an error in the form of the protocol whose route it is."""
+    if route is None:
+        return Answer(problem.status, orjson.dumps(problem.document()), JSON, problem.headers)
+    problem.hint = problem.hint or route.hint
+    return Answer(problem.status, orjson.dumps(route.refuse(problem)), JSON, problem.headers)

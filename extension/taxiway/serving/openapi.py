@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from taxiway.serving.openapi_parts import PROBLEMS, get, json, list_of, media_of, problem, ref
+from taxiway.serving.openapi_protocols import describe_protocols
+from taxiway.serving.protocols import Served
 from taxiway.signature import JSON_TYPES, Signature
 
 
-def describe_api(manifest: dict[str, Any], signature: Signature, sample: dict[str, Any]) -> dict[str, Any]:
-    """Describe the routes, with the Model's own columns and a row of its sample as the example."""
-    example = sample["records"][:1]
+def describe_api(
+    served: Served, manifest: Mapping[str, Any], records: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Describe the routes, with the Model's own columns and a row of its sample as the example.
+
+    Parameters
+    ----------
+    served
+        What is served.
+    manifest
+        The Model's manifest, for its description.
+    records
+        The rows of its sample.
+    """
+    signature = served.signature
+    example = [dict(record) for record in records[:1]]
     schemas = {
         "Row": _row(signature),
         "Prediction": _prediction(signature),
@@ -19,20 +36,28 @@ def describe_api(manifest: dict[str, Any], signature: Signature, sample: dict[st
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": manifest["name"],
-            "version": manifest["version"],
-            "description": manifest.get("description") or f"Predictions of {manifest['name']}.",
+            "title": served.name,
+            "version": served.version,
+            "description": manifest.get("description") or f"Predictions of {served.name}.",
         },
+        "security": [{"token": []}, {}],
         "paths": {
-            "/predict": {"post": _predict(example)},
+            "/predict": {"post": _predict(served, example)},
             "/outcomes": {"post": _OUTCOMES},
-            "/ping": {"get": _get("Whether predictions are answered", problem=True)},
-            "/healthz": {"get": _get("Whether the process is alive")},
-            "/readyz": {"get": _get("Whether predictions are answered", problem=True)},
-            "/metrics": {"get": _get("Counters in the Prometheus text format")},
-            "/schema": {"get": _get("This description")},
+            "/healthz": {"get": get("Whether the process is alive", open_to_all=True)},
+            **{
+                path: {"get": get("Whether predictions are answered", problem=True, open_to_all=True)}
+                for path in ("/ping", "/health", "/readyz")
+            },
+            "/metrics": {"get": get("Counters in the Prometheus text format", kind="text/plain")},
+            "/schema": {"get": get("This description")},
+            "/docs": {"get": get("This description as a page", kind="text/html")},
+            **describe_protocols(served, example),
         },
-        "components": {"schemas": schemas},
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
     }
 
 
@@ -57,44 +82,18 @@ def _prediction(signature: Signature) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def _ref(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _list_of(items: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": items}
-
-
-def _json(schema: dict[str, Any], example: Any = None) -> dict[str, Any]:
-    content: dict[str, Any] = {"schema": schema}
-    if example:
-        content["example"] = example
-    return {"application/json": content}
-
-
-def _get(summary: str, *, problem: bool = False) -> dict[str, Any]:
-    responses: dict[str, Any] = {"200": {"description": summary}}
-    if problem:
-        responses["503"] = {"description": "Starting or draining", "content": _json(_ref("Problem"))}
-    return {"summary": summary, "responses": responses}
-
-
-def _problem(description: str) -> dict[str, Any]:
-    return {"description": description, "content": _json(_ref("Problem"))}
-
-
-def _predict(example: Any) -> dict[str, Any]:
-    identified = {"ids": _list_of({"type": "string"}), "times": _list_of({"type": ["string", "number"]})}
+def _predict(served: Served, example: Any) -> dict[str, Any]:
+    identified = {"ids": list_of({"type": "string"}), "times": list_of({"type": ["string", "number"]})}
     columns = {"type": "object", "additionalProperties": {"type": "array"}}
     split = {
         "type": "object",
-        "properties": {"columns": _list_of({"type": "string"}), "data": _list_of({"type": "array"})},
+        "properties": {"columns": list_of({"type": "string"}), "data": list_of({"type": "array"})},
         "required": ["columns", "data"],
     }
     body: dict[str, Any] = {
         "oneOf": [
-            _list_of(_ref("Row")),
-            _shape("records", _list_of(_ref("Row")), identified),
+            list_of(ref("Row")),
+            _shape("records", list_of(ref("Row")), identified),
             _shape("columns", columns, identified),
             _shape("split", split, identified),
         ]
@@ -104,24 +103,21 @@ def _predict(example: Any) -> dict[str, Any]:
         "properties": {
             "request_id": {"type": "string"},
             "model": {"type": "string"},
-            "predictions": _list_of(_ref("Prediction")),
-            "findings": _list_of(_ref("Finding")),
+            "predictions": list_of(ref("Prediction")),
+            "findings": list_of(ref("Finding")),
         },
         "required": ["request_id", "model", "predictions"],
     }
+    kinds = media_of(served, example)
     return {
         "summary": "Predict one or more rows",
         "parameters": [
             {"name": "X-Request-Id", "in": "header", "schema": {"type": "string", "maxLength": 128}}
         ],
-        "requestBody": {"required": True, "content": _json(body, example)},
+        "requestBody": {"required": True, "content": json(body, example) | kinds},
         "responses": {
-            "200": {"description": "One prediction a row", "content": _json(answer)},
-            "400": _problem("The body has none of the shapes"),
-            "401": _problem("The token is missing or wrong"),
-            "413": _problem("The body or its rows are too many"),
-            "422": _problem("A column does not fit the signature"),
-            "429": _problem("Too many requests at once"),
+            "200": {"description": "One prediction a row", "content": json(answer) | media_of(served)},
+            **PROBLEMS,
         },
     }
 
@@ -148,7 +144,7 @@ _PROBLEM: dict[str, Any] = {
     "properties": {
         "error": {"type": "string"},
         "hint": {"type": "string"},
-        "findings": _list_of(_ref("Finding")),
+        "findings": list_of(ref("Finding")),
     },
     "required": ["error", "hint"],
 }
@@ -161,9 +157,9 @@ _OUTCOMES: dict[str, Any] = {
     "summary": "Tell what came true of earlier predictions",
     "requestBody": {
         "required": True,
-        "content": _json(
-            {"type": "object", "properties": {"outcomes": _list_of(_OUTCOME)}, "required": ["outcomes"]}
+        "content": json(
+            {"type": "object", "properties": {"outcomes": list_of(_OUTCOME)}, "required": ["outcomes"]}
         ),
     },
-    "responses": {"202": {"description": "Taken"}, "400": _problem("The body has not this shape")},
+    "responses": {"202": {"description": "Taken"}, "400": problem("The body has not this shape")},
 }

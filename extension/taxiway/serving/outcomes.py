@@ -21,7 +21,7 @@ def parse_outcomes(body: bytes, *, max_rows: int) -> dict[str, Any]:
     data = load_json(body)
     rows = data.get("outcomes") if type(data) is dict else None
     if type(rows) is not list or not rows:
-        raise Problem(400, "The body has no list of outcomes.", hint=SHAPE)
+        raise Problem(400, "The body has no list of outcomes.")
     if len(rows) > max_rows:
         raise Problem(
             413,
@@ -30,11 +30,11 @@ def parse_outcomes(body: bytes, *, max_rows: int) -> dict[str, Any]:
         )
     for number, row in enumerate(rows):
         if type(row) is not dict or "outcome" not in row:
-            raise Problem(400, f"Outcome {number} is not an object with an outcome.", hint=SHAPE)
+            raise Problem(400, f"Outcome {number} is not an object with an outcome.")
         if type(row.get("id")) is not str or not 0 < len(row["id"]) <= MAX_ID_LENGTH:
-            raise Problem(400, f"Outcome {number} has no id that is a text.", hint=SHAPE)
+            raise Problem(400, f"Outcome {number} has no id that is a text.")
         if type(row["outcome"]) in (dict, list):
-            raise Problem(400, f"Outcome {number} is not a number, a text or a boolean.", hint=SHAPE)
+            raise Problem(400, f"Outcome {number} is not a number, a text or a boolean.")
     timed = [number for number, row in enumerate(rows) if row.get("time") is not None]
     if timed and len(timed) != len(rows):
         raise Problem(

@@ -1,8 +1,9 @@
 """The body of a prediction request, turned into columns.
 
-Three shapes are read, which are what pandas' ``to_dict`` gives: records (a bare list, or under
-``"records"``), ``"columns"`` and ``"split"``. Only the signature's columns become lists; of a column
-that the signature does not know, the name, one value and a count are kept and the rest is dropped.
+Three shapes of JSON are read, which are what pandas' ``to_dict`` gives: records (a bare list, or under
+``"records"``), ``"columns"`` and ``"split"``; other protocols' bodies become one of them. Only the
+signature's columns become lists; of a column that the signature does not know, the name, one value and a
+count are kept and the rest is dropped.
 """
 
 from __future__ import annotations
@@ -83,20 +84,20 @@ def batch_of(data: Any, names: Sequence[str], *, max_rows: int) -> Batch:
         400 where the body has none of the shapes, 413 where it has too many rows.
     """
     if type(data) is list:
-        return _records(data, names, max_rows)
+        return from_records(data, names, max_rows)
     if type(data) is not dict:
-        raise Problem(400, "The body is neither a list nor an object.", hint=SHAPES)
+        raise Problem(400, "The body is neither a list nor an object.")
     shapes = data.keys() & {"records", "columns", "split"}
     if len(shapes) != 1:
-        raise Problem(400, "The body has none, or several, of the shapes that are read.", hint=SHAPES)
+        raise Problem(400, "The body has none, or several, of the shapes that are read.")
     shape = shapes.pop()
     content = data[shape]
     if shape == "records":
-        batch = _records(content, names, max_rows)
+        batch = from_records(content, names, max_rows)
     elif shape == "columns":
-        batch = _columns(content, names, max_rows)
+        batch = from_columns(content, names, max_rows)
     else:
-        batch = _split(content, names, max_rows)
+        batch = from_split(content, names, max_rows)
     if data.get("ids") is not None:
         batch.ids = read_ids(data["ids"], batch.rows)
     if data.get("times") is not None:
@@ -104,12 +105,23 @@ def batch_of(data: Any, names: Sequence[str], *, max_rows: int) -> Batch:
     return batch
 
 
+def body_of(batch: Batch) -> bytes:
+    """Write a batch as the body of ``/predict`` that would have given it."""
+    columns = batch.columns | {name: [extra.example] * batch.rows for name, extra in batch.extra.items()}
+    records = [
+        {name: value for name, value in zip(columns, row, strict=True) if value is not ABSENT}
+        for row in zip(*columns.values(), strict=True)
+    ] or [{}] * batch.rows
+    document = {"records": records, "ids": batch.ids, "times": batch.times}
+    return orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS)
+
+
 def load_json(body: bytes) -> Any:
     """Read JSON; ``NaN``, which many writers emit for a missing value, is read as null."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        problem = Problem(400, f"The body is not JSON: {error}.", hint=SHAPES)
+        problem = Problem(400, f"The body is not JSON: {error}.")
     try:
         return json.loads(body, parse_constant=_constant, parse_int=_integer)
     except (ValueError, RecursionError):
@@ -125,13 +137,14 @@ def _integer(text: str) -> float:
     return int(text) if len(text) < 20 else float(text)
 
 
-def _records(rows: Any, names: Sequence[str], max_rows: int) -> Batch:
+def from_records(rows: Any, names: Sequence[str], max_rows: int) -> Batch:
+    """Turn a list of objects, one a row, into columns; see ``batch_of``."""
     if type(rows) is not list:
-        raise Problem(400, '"records" is not a list.', hint=SHAPES)
+        raise Problem(400, '"records" is not a list.')
     _count(len(rows), max_rows)
     for number, row in enumerate(rows):
         if type(row) is not dict:
-            raise Problem(400, f"Row {number} is not an object.", hint=SHAPES)
+            raise Problem(400, f"Row {number} is not an object.")
     first = rows[0]
     keys = first.keys()
     count = len(rows)
@@ -162,13 +175,14 @@ def _ragged(rows: list[dict[str, Any]], names: Sequence[str]) -> Batch:
     return batch
 
 
-def _columns(columns: Any, names: Sequence[str], max_rows: int) -> Batch:
+def from_columns(columns: Any, names: Sequence[str], max_rows: int) -> Batch:
+    """Take an object of equally long lists, one a column; see ``batch_of``."""
     if type(columns) is not dict or not columns:
-        raise Problem(400, '"columns" is not an object of lists.', hint=SHAPES)
+        raise Problem(400, '"columns" is not an object of lists.')
     lengths: dict[int, str] = {}
     for name, values in columns.items():
         if type(values) is not list:
-            raise Problem(400, f"Column {name!r} is not a list.", hint=SHAPES)
+            raise Problem(400, f"Column {name!r} is not a list.")
         lengths.setdefault(len(values), name)
     if len(lengths) > 1:
         (one, first), (other, second) = list(lengths.items())[:2]
@@ -182,20 +196,21 @@ def _columns(columns: Any, names: Sequence[str], max_rows: int) -> Batch:
     return _named(columns, names, rows)
 
 
-def _split(split: Any, names: Sequence[str], max_rows: int) -> Batch:
+def from_split(split: Any, names: Sequence[str], max_rows: int) -> Batch:
+    """Turn ``{"columns": names, "data": rows}`` into columns; see ``batch_of``."""
     if (
         type(split) is not dict
         or type(split.get("columns")) is not list
         or type(split.get("data")) is not list
     ):
-        raise Problem(400, '"split" needs the lists "columns" and "data".', hint=SHAPES)
+        raise Problem(400, '"split" needs the lists "columns" and "data".')
     header, data = split["columns"], split["data"]
     if not all(type(name) is str for name in header) or len(set(header)) != len(header):
-        raise Problem(400, 'The names in "columns" are not distinct texts.', hint=SHAPES)
+        raise Problem(400, 'The names in "columns" are not distinct texts.')
     _count(len(data), max_rows)
     for number, row in enumerate(data):
         if type(row) is not list or len(row) != len(header):
-            raise Problem(400, f"Row {number} is not a list of {len(header)} values.", hint=SHAPES)
+            raise Problem(400, f"Row {number} is not a list of {len(header)} values.")
     values = zip(*data, strict=True)
     return _named({name: list(column) for name, column in zip(header, values, strict=True)}, names, len(data))
 
@@ -209,7 +224,12 @@ def _named(columns: dict[str, list[Any]], names: Sequence[str], rows: int) -> Ba
 
 def _count(rows: int, max_rows: int) -> None:
     if rows == 0:
-        raise Problem(400, "The request has no rows.", hint=SHAPES)
+        raise Problem(400, "The request has no rows.")
+    too_many(rows, max_rows)
+
+
+def too_many(rows: int, max_rows: int) -> None:
+    """Refuse more rows than one request may have, with 413."""
     if rows > max_rows:
         raise Problem(
             413,

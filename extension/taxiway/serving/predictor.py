@@ -1,0 +1,206 @@
+"""The way of a prediction, the same for every protocol: checked, predicted, written down, mirrored."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from taxiway.serving.findings import Finding
+from taxiway.serving.identifiers import prediction_ids
+from taxiway.serving.metrics import Metrics
+from taxiway.serving.mirror import Mirror
+from taxiway.serving.problems import Problem
+from taxiway.serving.protocols import Answer, Prediction, native
+from taxiway.serving.requests import Batch, batch_of, body_of, load_json
+from taxiway.serving.runtime import Runtime
+from taxiway.serving.single import SingleRow
+from taxiway.serving.spool import SpoolWriter
+from taxiway.serving.validation import Validator, Verdict
+
+INLINE_MILLISECONDS = 5.0
+INLINE_BYTES = 64 * 2**10
+
+_log = logging.getLogger(__name__)
+
+
+class Predictor:
+    """Answers batches with one Model.
+
+    Parameters
+    ----------
+    runtime
+        The Model.
+    spool
+        Where predictions are written down before they are answered.
+    role
+        ``live`` or ``shadow``, as the log names it.
+    metrics, mirror
+        What counts, and what is shown to the shadow.
+    policies
+        Finding kind → ``reject``, ``warn`` or ``ignore``.
+    max_rows
+        The most rows of one request.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        spool: SpoolWriter,
+        role: str,
+        metrics: Metrics,
+        mirror: Mirror,
+        policies: dict[str, str] | None,
+        max_rows: int,
+    ) -> None:
+        self._runtime = runtime
+        self._spool = spool
+        self._role = role
+        self._metrics = metrics
+        self._mirror = mirror
+        self._max_rows = max_rows
+        self._names = runtime.signature.names
+        self._validator = Validator(runtime.signature, runtime.bounds, runtime.holds_null, policies)
+        self._single = SingleRow(self._validator.columns, runtime.feeds)
+        self._inline_rows = int(INLINE_MILLISECONDS / max(runtime.milliseconds_a_row, 1e-6))
+        self._pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="predict")
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown(wait=False)
+
+    async def answer_json(self, request: str, body: bytes) -> Answer:
+        """Answer a JSON body of ``/predict``: the way that has to be short.
+
+        Raises
+        ------
+        Problem
+            400, 413, 422 or 500.
+        """
+        started = time.perf_counter()
+        data = load_json(body)
+        row = self._single.read(data) if self._inline_rows else None
+        if row is None:
+            batch = batch_of(data, self._names, max_rows=self._max_rows)
+            return native.encode(self._runtime.tag, await self.predict(request, batch, started, body))
+        outputs = self._attempt(self._runtime.run, self._single.tensors(row))
+        prediction = Prediction(request, [request], outputs, [])
+        answer = native.encode(self._runtime.tag, prediction)
+        inputs = {name: [value] for name, value in zip(self._names, row, strict=True)}
+        self._write_down(Batch(inputs, 1), prediction, started)
+        if self._mirror.active:
+            self._mirror.offer(request, body)
+        return answer
+
+    async def predict(
+        self,
+        request: str,
+        batch: Batch,
+        started: float,
+        body: bytes | None = None,
+        *,
+        verdict: Verdict | None = None,
+    ) -> Prediction:
+        """Check a batch and predict it.
+
+        Parameters
+        ----------
+        request
+            The request's id.
+        batch
+            Its rows; bad values that a policy lets pass are replaced in it.
+        started
+            When the body was there, by ``time.perf_counter``.
+        body
+            What to post to the shadow's ``/predict``; made from the batch where it is None.
+        verdict
+            What ``check`` said, if the batch was checked.
+
+        Raises
+        ------
+        Problem
+            422 where the data is refused, 500 where the model fails.
+        """
+        if body is None and self._mirror.active:
+            body = body_of(batch)
+        verdict = verdict or self.check(batch)
+        if verdict.rejected:
+            raise self.reject(request, batch, verdict)
+        for one in verdict.findings:
+            self._metrics.find(one["kind"], one["column"])
+        if batch.rows <= self._inline_rows:
+            outputs = self._attempt(self._runtime.predict, batch.columns, verdict.block)
+        else:
+            outputs = await self.aside(self._attempt, self._runtime.predict, batch.columns, verdict.block)
+        ids = prediction_ids(request, batch.ids, batch.rows)
+        prediction = Prediction(request, ids, outputs, verdict.findings)
+        self._write_down(batch, prediction, started)
+        if self._mirror.active and body is not None:
+            self._mirror.offer(request, body)
+        return prediction
+
+    def check(self, batch: Batch) -> Verdict:
+        """Check a batch against the signature, and count nothing yet."""
+        return self._validator.check(batch)
+
+    def reject(self, request: str, batch: Batch, verdict: Verdict) -> Problem:
+        """Count and write down that a batch is refused, and give the problem to answer with."""
+        for one in verdict.findings:
+            self._metrics.find(one["kind"], one["column"])
+        self._spool.append(
+            {
+                "kind": "rejected",
+                "time": time.time(),
+                "times": batch.times,
+                "model": self._runtime.tag,
+                "role": self._role,
+                "request": request,
+                "rows": batch.rows,
+                "findings": verdict.findings,
+            }
+        )
+        return refusal(verdict.sentence(), verdict.findings)
+
+    async def aside(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run what takes long in a thread, so that others are answered meanwhile."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+
+    def _write_down(self, batch: Batch, prediction: Prediction, started: float) -> None:
+        seconds = time.perf_counter() - started
+        self._spool.append(
+            {
+                "kind": "prediction",
+                "time": time.time() - seconds,
+                "times": batch.times,
+                "model": self._runtime.tag,
+                "role": self._role,
+                "request": prediction.request,
+                "ids": prediction.ids,
+                "inputs": batch.columns,
+                "outputs": prediction.outputs,
+                "latency_ms": round(1e3 * seconds, 3),
+                "findings": prediction.findings,
+            }
+        )
+        self._metrics.time(seconds)
+        self._metrics.rows += batch.rows
+
+    def _attempt(self, predict: Callable[..., dict[str, list[Any]]], *inputs: Any) -> dict[str, list[Any]]:
+        try:
+            return predict(*inputs)
+        except Exception as error:
+            # engines raise many unrelated classes; whatever it is, only this request fails.
+            _log.exception("the model failed on a request")
+            raise Problem(
+                500, f"The model failed on this request: {error}.", hint="See the endpoint's log."
+            ) from error
+
+
+def refusal(sentence: str, findings: list[Finding]) -> Problem:
+    """Give the problem of data that the signature does not allow."""
+    hint = "Nothing was predicted; mend the data, or see GET /schema for what is expected."
+    return Problem(422, sentence, hint=hint, findings=findings)
