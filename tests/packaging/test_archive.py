@@ -32,11 +32,12 @@ from taxiway.errors import (
 )
 from taxiway.packaging import archive, digest, registry, transfer
 from taxiway.packaging.bento import environment
-from taxiway.packaging.manifest import FILE
+from taxiway.packaging.manifest import FILE, Manifest
 from taxiway.packaging.model import Model
 from taxiway.packaging.origin import Origin, path_of
+from taxiway.packaging.packing import package
 
-from .conftest import Packaged
+from .conftest import Packaged, Weather
 
 
 @pytest.fixture
@@ -331,6 +332,13 @@ class Forgery:
 
     def sealed(self) -> bytes:
         return json.dumps({**self.manifest, "seal": digest.of_value(self.manifest)}).encode()
+
+    def readdressed(self) -> Forgery:
+        """The same with the digest, and so the version, that follow from what it says."""
+        identity = Manifest.parse(self.sealed(), "the forgery").identity()
+        name, version = self.manifest["name"], identity[:12]
+        self.manifest.update(digest=identity, version=version, bento=f"{name}:{version}")
+        return self
 
     def members(self) -> list[tuple[tarfile.TarInfo, bytes]]:
         parts = [(FILE, self.sealed()), *sorted(self.files.items())]
@@ -687,6 +695,18 @@ HOSTILE["signature_of_unknown_types"] = damaged(
 
 
 @hostile
+def another_model_under_its_version(forgery: Forgery) -> bytes:
+    forgery.manifest["description"] = "not what this version is"
+    return forgery.packed()
+
+
+@hostile
+def another_model_file_under_its_version(forgery: Forgery) -> bytes:
+    forgery.put("model.onnx", b"evil")
+    return forgery.packed()
+
+
+@hostile
 def a_needed_file_not_even_named(forgery: Forgery) -> bytes:
     forgery.manifest["size_bytes"] -= len(forgery.files.pop("preflight.json"))
     del forgery.manifest["files"]["preflight.json"]
@@ -711,6 +731,8 @@ REASONS = {
     "manifest_size_too_large": "smaller than its manifest declares",
     "manifest_size_too_small": "larger than the 100 bytes",
     "manifest_version_of_another_digest": "does not follow from its digest",
+    "another_model_under_its_version": "not that of what it says it is",
+    "another_model_file_under_its_version": "not that of what it says it is",
     "member_symlink": "not a plain file",
     "member_sparse": "not a plain file",
     "name_case_twice": "one file on some systems",
@@ -756,7 +778,7 @@ def test_a_harmless_forgery_is_imported(elsewhere: Path, packaged: Packaged, tmp
     forgery.put("saved_model/variables/variables.data-00000-of-00001", b"x" * 3000)
     forgery.manifest["description"] = "mine"
     given = tmp_path / "forged.taxiway"
-    given.write_bytes(forgery.packed())
+    given.write_bytes(forgery.readdressed().packed())
     model = transfer.import_model(given).model
     assert model.description == "mine"
     assert registry.load(model.tag) == model
@@ -768,7 +790,7 @@ def test_types_to_trust_are_named_by_the_user_and_not_by_the_file(
     forgery = Forgery.of(packaged.model)
     forgery.manifest.update(runtime="skops", engine={"trusted": ["evil.Step", "numpy.ufunc"]})
     given = tmp_path / "forged.taxiway"
-    given.write_bytes(forgery.packed())
+    given.write_bytes(forgery.readdressed().packed())
     for trust in ((), ("numpy.ufunc",)):
         with pytest.raises(InputError, match=r"evil\.Step") as caught:
             transfer.import_model(given, trust=trust)
@@ -796,6 +818,32 @@ def test_a_second_model_of_the_same_version_is_not_taken_for_the_first(
     assert registry.load("rain").digest == packaged.model.digest
 
 
+def test_what_is_packaged_here_takes_the_place_of_an_import(
+    elsewhere: Path, packaged: Packaged, weather: Weather, classifier: Any, tmp_path: Path
+) -> None:
+    """What an archive reports of itself, here false answers to the sample, is not covered by its version."""
+    forgery = Forgery.of(packaged.model)
+    sample = json.loads(forgery.files["sample.json"])
+    sample["outputs"] = sample["original"] = {name: [0] * 20 for name in sample["outputs"]}
+    forgery.put("sample.json", json.dumps(sample).encode())
+    given = tmp_path / "forged.taxiway"
+    given.write_bytes(forgery.packed())
+    imported = transfer.import_model(given).model
+    assert imported.version == packaged.model.version
+    own = package(
+        classifier,
+        name="rain",
+        reference=weather.inputs,
+        target=weather.rain,
+        metrics={"accuracy": 0.7},
+        replay=False,
+    )
+    assert own.version == imported.version
+    assert own.origin is None
+    assert own.sample() == packaged.model.sample()
+    assert [model.tag for model in registry.list_models()] == [own.tag]
+
+
 def test_an_import_runs_nothing_and_writes_plain_files(
     elsewhere: Path, taxiway_home: Path, packaged: Packaged, tmp_path: Path
 ) -> None:
@@ -803,7 +851,7 @@ def test_an_import_runs_nothing_and_writes_plain_files(
     forgery = Forgery.of(packaged.model)
     forgery.put("sources/sitecustomize.py", b"open('evil', 'w')")
     given = tmp_path / "forged.taxiway"
-    given.write_bytes(forgery.packed())
+    given.write_bytes(forgery.readdressed().packed())
     code = """
 import sys
 watched = {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "pickle.find_class"}

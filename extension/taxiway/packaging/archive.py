@@ -132,6 +132,8 @@ class Reader:
         except CorruptionError as error:
             raise self._wrong(error.message.removesuffix(".")) from error
         self._check_opens(folder)
+        if self.manifest.identity() != self.manifest.digest:
+            raise self._wrong("its digest is not that of what it says it is")
 
     def _believed(self) -> Manifest:
         """Read the manifest, and check all in it that needs no other file."""

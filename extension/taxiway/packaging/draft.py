@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taxiway.errors import ParityError
-from taxiway.packaging import checks, digest, environment, lineage, parity
+from taxiway.packaging import checks, digest, environment, parity
 from taxiway.packaging.frameworks import Adapter, Answers, Export
-from taxiway.packaging.manifest import FORMAT, Manifest, files_in
+from taxiway.packaging.manifest import Lineage, Manifest, files_in
 from taxiway.packaging.model import (
     ENVIRONMENT,
     PARITY,
@@ -52,37 +52,60 @@ class Draft:
     latency_ms: float
     waived: tuple[str, ...]
     pins: tuple[str, ...]
-    data_digest: str
+    lineage: Lineage
     seeds: Mapping[str, Any]
     sources: Mapping[str, bytes]
     requires: tuple[str, ...]
 
-    def digest(self) -> str:
-        """Give the digest of what the Model is; not of when, where or by whom it was made."""
-        return digest.of_value(
-            {
-                "format": FORMAT,
-                "name": self.name,
-                "runtime": self.export.runtime,
-                "engine": dict(self.export.engine),
-                "model": digest.of_files(self.export.folder, files_in(self.export.folder)),
-                "outputs": [asdict(column) for column in self.export.columns],
-                "signature": self.signature.to_dict(),
-                "classes": list(self.adapter.classes or ()),
-                "target": self.target,
-                "description": self.description,
-                "metrics": dict(self.metrics),
-                "slices": self.slices,
-                "latency_ms": self.latency_ms,
-                "waived": self.waived,
-                "data": self.data_digest,
-                "sample": digest.of_frame(self.sample),
-                "pins": self.pins,
-                "sources": {name: digest.of_bytes(data) for name, data in self.sources.items()},
-            }
-        )
+    def manifest(self, files: Mapping[str, str] | None = None, size_bytes: int = 0) -> Manifest:
+        """Give the manifest, complete once all files are written.
 
-    def write(self, folder: Path, identity: str) -> Preflight:
+        Parameters
+        ----------
+        files
+            Path → SHA-256 of all files; by default, of those that make the Model what it is.
+        size_bytes
+            Of all files together.
+        """
+        unnamed = Manifest(
+            name=self.name,
+            version="",
+            digest="",
+            created=datetime.now(UTC).isoformat(),
+            framework=self.adapter.framework,
+            task=self.adapter.task,
+            classes=self.adapter.classes,
+            target=self.target,
+            description=self.description,
+            metrics=self.metrics,
+            size_bytes=size_bytes,
+            outputs=self.export.columns,
+            lineage=self.lineage,
+            bento=None,
+            files=self._essential() if files is None else files,
+            runtime=self.export.runtime,
+            engine=self.export.engine,
+            slices=self.slices,
+            latency_ms=self.latency_ms,
+            waived=self.waived,
+            sample_digest=digest.of_frame(self.sample),
+        )
+        identity = unnamed.identity()
+        version = identity[:12]
+        return replace(unnamed, digest=identity, version=version, bento=f"{self.name}:{version}")
+
+    def _essential(self) -> dict[str, str]:
+        return {
+            REQUIREMENTS: digest.of_bytes(self._requirements()),
+            SIGNATURE: digest.of_bytes(_json(self.signature.to_dict())),
+            **digest.of_files(self.export.folder, files_in(self.export.folder)),
+            **{f"{SOURCES}/{name}": digest.of_bytes(data) for name, data in self.sources.items()},
+        }
+
+    def _requirements(self) -> bytes:
+        return "".join(f"{pin}\n" for pin in self.pins).encode()
+
+    def write(self, folder: Path) -> Preflight:
         """Write every file of the Model into an empty folder, the manifest last; give the preflight.
 
         The files of the export are moved there.
@@ -95,12 +118,12 @@ class Draft:
         session = Session(self.export)
         used = environment.record(self.adapter.modules(), self.seeds, declared=self.requires)
         preflight = self._checked(session, used)
-        (folder / REQUIREMENTS).write_text("\n".join(self.pins) + "\n", encoding="utf-8")
-        _write_json(folder / SIGNATURE, self.signature.to_dict())
-        _write_json(folder / ENVIRONMENT, used.to_dict())
-        _write_json(folder / PARITY, self.parity.to_dict())
-        _write_json(folder / PREFLIGHT, preflight.to_dict())
-        _write_json(folder / SAMPLE, self._sample(session))
+        (folder / REQUIREMENTS).write_bytes(self._requirements())
+        (folder / SIGNATURE).write_bytes(_json(self.signature.to_dict()))
+        (folder / ENVIRONMENT).write_bytes(_json(used.to_dict()))
+        (folder / PARITY).write_bytes(_json(self.parity.to_dict()))
+        (folder / PREFLIGHT).write_bytes(_json(preflight.to_dict()))
+        (folder / SAMPLE).write_bytes(_json(self._sample(session)))
         self._write_profile(session, folder / REFERENCE)
         del session  # a forest takes ten times its file's size in ONNX Runtime, and will be opened once more
         for name, data in self.sources.items():
@@ -109,7 +132,7 @@ class Draft:
             path.write_bytes(data)
         for path in self.export.folder.iterdir():
             path.rename(folder / path.name)
-        self._write_manifest(folder, identity)
+        self._write_manifest(folder)
         _ask_the_runtime(folder)
         return preflight
 
@@ -144,41 +167,21 @@ class Draft:
             more["target"] = self.truth.array
         profiles.write(profiles.profile(self.frame.assign(**more)), path)
 
-    def _write_manifest(self, folder: Path, identity: str) -> None:
+    def _write_manifest(self, folder: Path) -> None:
         files = files_in(folder)
         for name in files:
             with (folder / name).open("rb") as file:
                 os.fsync(file.fileno())
-        version = identity[:12]
-        Manifest(
-            name=self.name,
-            version=version,
-            digest=identity,
-            created=datetime.now(UTC).isoformat(),
-            framework=self.adapter.framework,
-            task=self.adapter.task,
-            classes=self.adapter.classes,
-            target=self.target,
-            description=self.description,
-            metrics=self.metrics,
-            size_bytes=sum((folder / name).stat().st_size for name in files),
-            outputs=self.export.columns,
-            lineage=lineage.trace(self.data_digest),
-            bento=f"{self.name}:{version}",
-            files=digest.of_files(folder, files),
-            runtime=self.export.runtime,
-            engine=self.export.engine,
-            slices=self.slices,
-            latency_ms=self.latency_ms,
-        ).write(folder)
+        size = sum((folder / name).stat().st_size for name in files)
+        self.manifest(digest.of_files(folder, files), size).write(folder)
 
 
 def _plain(answers: Answers) -> dict[str, list[Any]]:
     return {name: [parity.plain(value) for value in values] for name, values in answers.items()}
 
 
-def _write_json(path: Path, body: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(body, indent=1, allow_nan=False), encoding="utf-8")
+def _json(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, indent=1, allow_nan=False).encode()
 
 
 def _ask_the_runtime(folder: Path) -> None:

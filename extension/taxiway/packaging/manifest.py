@@ -15,6 +15,10 @@ from taxiway.packaging import digest
 FORMAT = 1
 FILE = "model.json"
 
+_CIRCUMSTANCES = frozenset(("version", "digest", "created", "size_bytes", "lineage", "bento"))
+#: Files about a Model that another run, or another machine, would write otherwise.
+_REPORTS = frozenset(("environment.json", "parity.json", "preflight.json", "reference.bin", "sample.json"))
+
 Task = Literal["classification", "regression", "clustering", "outliers"]
 Format = Literal["onnx", "savedmodel", "skops", "text"]
 Scalar = str | int | float | bool
@@ -79,7 +83,16 @@ class Manifest:
     engine: Mapping[str, Any] = field(default_factory=dict)
     slices: tuple[str, ...] = ()
     latency_ms: float | None = None
+    waived: tuple[str, ...] = ()
+    sample_digest: str = ""
     format: int = field(default=FORMAT)
+
+    def identity(self) -> str:
+        """Give the digest of what the Model is: not of when, where or by whom it was made or looked at."""
+        said = {name: value for name, value in asdict(self).items() if name not in _CIRCUMSTANCES}
+        said["data_digest"] = self.lineage.data_digest
+        said["files"] = {name: self.files[name] for name in self.files if name not in _REPORTS}
+        return digest.of_value(said)
 
     def write(self, folder: Path) -> None:
         """Write ``model.json``, sealed with the digest of its own content, and flush it to the disk."""
@@ -126,7 +139,8 @@ class Manifest:
             classes = body["classes"]
             body["classes"] = None if classes is None else tuple(classes)
             body["outputs"] = tuple(OutputColumn(**output) for output in body["outputs"])
-            body["slices"] = tuple(body["slices"])
+            for name in ("slices", "waived"):
+                body[name] = tuple(body[name])
             body["lineage"] = Lineage(**body["lineage"])
             return cls(**body)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

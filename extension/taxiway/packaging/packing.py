@@ -142,7 +142,7 @@ def package(
                 latency_ms=float(latency_ms),
                 waived=waived,
                 pins=tuple(distributions.pins((*distributions.SERVING, *export.requires))),
-                data_digest=digest.of_frame(frame, truth),
+                lineage=lineage.trace(digest.of_frame(frame, truth)),
                 seeds=sown,
                 sources=own,
                 requires=needed,
@@ -165,11 +165,10 @@ def package(
 
 
 def _stored(draft: Draft, folder: Path, builder: bento.Builder, tell: Progress) -> Model:
-    identity = draft.digest()
-    version = identity[:12]
+    version = draft.manifest().version
     tag = f"{draft.name}:{version}"
     there = registry.intact(draft.name, version)
-    if there is not None:
+    if there is not None and there.origin is None:  # what an import reports of itself gives way to our own
         tell(f"{tag}: packaged before, nothing to write")
         if not bento.exists(tag):
             builder.build(there.path, tag)
@@ -177,7 +176,7 @@ def _stored(draft: Draft, folder: Path, builder: bento.Builder, tell: Progress) 
         return there
     tell(f"{tag}: profiling {len(draft.frame):,} rows and running the preflight")
     folder.mkdir()
-    draft.write(folder, identity)
+    draft.write(folder)
     tell(f"{tag}: building the Bento")
     builder.build(folder, tag)
     packaged = registry.save(folder)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shutil
 from pathlib import Path
 
 from taxiway.errors import CorruptionError, InputError, NotFoundError
@@ -42,7 +41,8 @@ def check_name(name: str) -> str:
 def save(staged: Path, origin: Origin | None = None) -> Model:
     """Move a staged folder into the store and give its Model.
 
-    A version that is there already stays as it is: same version, same content.
+    A version that is there already stays as it is: same version, same content. Only an imported one gives
+    way to one packaged here, whose reports are our own.
 
     Parameters
     ----------
@@ -54,16 +54,18 @@ def save(staged: Path, origin: Origin | None = None) -> Model:
     manifest = Manifest.read(staged)
     folder = folder_of(manifest.name, manifest.version)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    if intact(manifest.name, manifest.version) is None:
-        shutil.rmtree(folder, ignore_errors=True)  # a damaged copy gives way to a sound one
+    there = intact(manifest.name, manifest.version)
+    if there is None or (origin is None and there.origin is not None):
         if origin is not None:  # first the record: at no time does an imported Model pass for one made here
             origin.write(manifest.name, manifest.version)
             preflight_of(manifest.name, manifest.version).unlink(missing_ok=True)
-        else:
-            path_of(manifest.name, manifest.version).unlink(missing_ok=True)
         _flush(staged)
+        if folder.is_dir():  # damaged, or imported: it leaves with the folder of the staging
+            folder.rename(staged.with_name(f"replaced-{staged.name}"))
         staged.rename(folder)
         _flush(folder.parent)
+        if origin is None:  # and last: what was made here is known to be
+            path_of(manifest.name, manifest.version).unlink(missing_ok=True)
     return _open(folder)
 
 
