@@ -233,7 +233,7 @@ def test_what_a_killed_maker_left_is_swept(taxiway_home: Path) -> None:
 def test_two_at_once_make_one_environment(taxiway_home: Path) -> None:
     lines: list[str] = []
     folders: list[Path] = []
-    together = threading.Barrier(2)
+    together = threading.Barrier(2, timeout=30)
 
     def use() -> None:
         together.wait()
