@@ -26,13 +26,17 @@ EXPECTED = [
     "Endpoint",
     "Model",
     "TaxiwayError",
+    "delete",
     "deploy",
     "endpoint",
     "endpoints",
+    "import_model",
     "load",
     "models",
     "package",
     "signature_of",
+    "tag",
+    "untag",
 ]
 
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from taxiway.control.api import endpoint as endpoint
     from taxiway.control.api import endpoints as endpoints
     from taxiway.control.endpoint import Endpoint as Endpoint
+    from taxiway.control.models import delete as delete
+    from taxiway.control.models import import_model as import_model
+    from taxiway.control.models import tag as tag
+    from taxiway.control.models import untag as untag
     from taxiway.errors import TaxiwayError as TaxiwayError
     from taxiway.packaging import package as package
     from taxiway.packaging.inference import signature_of as signature_of
@@ -25,26 +29,34 @@ _HOMES = {
     "Endpoint": ("taxiway.control.endpoint", "Endpoint"),
     "Model": ("taxiway.packaging.model", "Model"),
     "TaxiwayError": ("taxiway.errors", "TaxiwayError"),
+    "delete": ("taxiway.control.models", "delete"),
     "deploy": ("taxiway.control.api", "deploy"),
     "endpoint": ("taxiway.control.api", "endpoint"),
     "endpoints": ("taxiway.control.api", "endpoints"),
+    "import_model": ("taxiway.control.models", "import_model"),
     "load": ("taxiway.packaging.loading", "load"),
     "models": ("taxiway.packaging.registry", "list_models"),
     "package": ("taxiway.packaging", "package"),
     "signature_of": ("taxiway.packaging.inference", "signature_of"),
+    "tag": ("taxiway.control.models", "tag"),
+    "untag": ("taxiway.control.models", "untag"),
 }
 
 __all__ = [
     "Endpoint",
     "Model",
     "TaxiwayError",
+    "delete",
     "deploy",
     "endpoint",
     "endpoints",
+    "import_model",
     "load",
     "models",
     "package",
     "signature_of",
+    "tag",
+    "untag",
 ]
 
 

@@ -45,7 +45,7 @@ def exported(packaged_home: Packaged, tmp_path: Path) -> Path:
     """The packaged Model as a file."""
     folder = tmp_path / "out"
     folder.mkdir()
-    return Path(transfer.export(packaged_home.model, folder))
+    return Path(packaged_home.model.export(folder))
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def by_name(found: difference.Difference) -> dict[tuple[str, str, str], Change]:
 
 
 def test_a_model_does_not_differ_from_itself(packaged: Packaged) -> None:
-    found = difference.between(packaged.model, packaged.model)
+    found = packaged.model.diff(packaged.model)
     assert found.same
     assert str(found) == f"Nothing differs between {packaged.model} and {packaged.model}."
     assert list(found.to_dict()["changes"]) == []

@@ -21,6 +21,7 @@ from taxiway.signature import Signature
 if TYPE_CHECKING:
     import pandas as pd
 
+    from taxiway.packaging.difference import Difference
     from taxiway.packaging.environment import Comparison, Environment
     from taxiway.packaging.parity import Parity
     from taxiway.serving.runtime import Runtime
@@ -203,6 +204,28 @@ class Model:
     def sample(self) -> dict[str, Any]:
         """Give up to 20 rows and their answers: ``{"records": [...], "outputs": {name: [...]}}``."""
         return self._json(SAMPLE)
+
+    def diff(self, other: Model) -> Difference:
+        """Say by name what ``other`` has otherwise."""
+        from taxiway.packaging import difference
+
+        return difference.between(self, other)
+
+    def export(self, place: str | Path, *, overwrite: bool = False) -> str:
+        """Write it to one file, at a path or any URL that fsspec reaches; give where.
+
+        ``taxiway.import_model`` reads it into another store.
+
+        Raises
+        ------
+        ConflictError
+            There is a file already, and ``overwrite`` is not given.
+        InputError
+            The place cannot be reached, or not be written to.
+        """
+        from taxiway.packaging import transfer
+
+        return transfer.export(self, place, overwrite=overwrite)
 
     def check_environment(self) -> Comparison:
         """Compare the environment it was made in with this process's."""
