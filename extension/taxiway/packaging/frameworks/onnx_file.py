@@ -52,7 +52,7 @@ class OnnxFileAdapter:
             )
         self._data = model.read_bytes() if isinstance(model, Path) else model.SerializeToString()
         proto = _parsed(self._data)
-        _check(proto)
+        _check_operators(proto)
         self._original = _opened(self._data)
         self._inputs = {one.name: _input_dtype(one) for one in self._original.get_inputs()}
         self._read_inputs()
@@ -193,7 +193,10 @@ def _parsed(data: bytes) -> ModelProto:
 
     try:
         model = onnx.load_from_string(data)
+        _check_whole(model)
         onnx.checker.check_model(model)
+    except PackagingError:
+        raise
     except Exception as error:
         # protobuf and onnx raise many unrelated classes, each of which means the same here.
         reason = str(error).strip().partition("\n")[0][:200]
@@ -201,8 +204,8 @@ def _parsed(data: bytes) -> ModelProto:
     return model
 
 
-def _check(model: ModelProto) -> None:
-    """Refuse what would lie in, or come from, another file."""
+def _check_whole(model: ModelProto) -> None:
+    """Refuse a graph whose weights lie in another file, which could be any file of this machine."""
     from onnx import TensorProto
 
     for tensor in _tensors(model.graph):
@@ -211,6 +214,9 @@ def _check(model: ModelProto) -> None:
                 f"The weights {tensor.name!r} lie in another file.",
                 hint="Save it as one file: onnx.save(onnx.load('model.onnx'), 'whole.onnx').",
             )
+
+
+def _check_operators(model: ModelProto) -> None:
     domains = {opset.domain for opset in model.opset_import} | {one.domain for one in _nodes(model.graph)}
     for domain in sorted(domains - _DOMAINS - {function.domain for function in model.functions}):
         raise PackagingError(

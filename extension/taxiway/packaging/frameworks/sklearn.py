@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _EXACT_SOLVERS = frozenset(
     ("auto", "cholesky", "lbfgs", "lsqr", "newton-cg", "newton-cholesky", "sparse_cg", "svd")
 )
+#: What is fitted on an array as well, and tells by its ``feature_names_in_`` that it was not.
+_ARRAYS = frozenset(("lightgbm", "sklearn", "xgboost"))
 
 
 class SklearnAdapter:
@@ -57,6 +59,8 @@ class SklearnAdapter:
         self.classes: tuple[Scalar, ...] | None = self._labels[0] if len(self._labels) == 1 else None
         names = getattr(model, "feature_names_in_", None)
         self.columns: tuple[str, ...] | None = None if names is None else tuple(str(name) for name in names)
+        #: A step of the user's own, which keeps no names, may still take its columns by name.
+        self.framed = names is not None or _first(model).__module__.partition(".")[0] not in _ARRAYS
         width = getattr(model, "n_features_in_", None)
         self.width: int | None = None if width is None else int(width)
 
@@ -101,7 +105,7 @@ class SklearnAdapter:
         return frozenset(type(step).__module__.partition(".")[0] for step in steps)
 
     def _given(self, frame: pd.DataFrame) -> Any:
-        return frame if self.columns is not None else frame.to_numpy()
+        return frame if self.framed else frame.to_numpy()
 
     def _names(self, frame: pd.DataFrame) -> dict[str, list[str]]:
         """Name the tensors and output columns."""
@@ -117,8 +121,11 @@ class SklearnAdapter:
         if len(self._labels) == 1:
             return named.of_classes(self.classes, probabilities=probable)
         names = {"label": [f"label_{index}" for index in range(len(self._labels))]}
-        if probable and _is_multilabel(self._model):
-            names["probabilities"] = [f"probability_{index}_1" for index in range(len(self._labels))]
+        given = self._model.predict_proba(self._given(frame.head(1))) if probable else []
+        if isinstance(given, np.ndarray):  # one column a label: how probable it is that it applies
+            names["probabilities"] = [
+                f"probability_{index}_{labels[-1]}" for index, labels in enumerate(self._labels)
+            ]
         elif probable:
             for index, labels in enumerate(self._labels):
                 names[f"probabilities_{index}"] = [f"probability_{index}_{value}" for value in labels]
@@ -134,6 +141,12 @@ class SklearnAdapter:
             raise PackagingError(
                 f"The {kind} is not fitted yet.", hint="Call its fit(X_train, y_train) first."
             ) from error
+
+
+def _first(model: Any) -> type:
+    from sklearn.pipeline import Pipeline
+
+    return type(model.steps[0][1] if isinstance(model, Pipeline) else model)
 
 
 def _task(model: Any) -> Task:

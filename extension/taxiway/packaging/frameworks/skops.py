@@ -57,7 +57,7 @@ class SkopsAdapter(SklearnAdapter):
             requires=("skops", "pandas", *distributions.needed_by(self.modules())),
             engine={
                 "trusted": self._trusted,
-                "named": self.columns is not None,
+                "named": self.framed,
                 "columns": [_reading(column, reference[column.name]) for column in columns],
             },
         )

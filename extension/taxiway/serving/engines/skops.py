@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 FILE = "model.skops"
 SCHEMA = "schema.json"
 _MAGIC = {".npy": b"\x93NUMPY", ".npz": b"PK\x03\x04"}
-#: What nobody can trust: calling it is how a file would run a program, or load a pickle.
-_HARMLESS = frozenset(("collections.OrderedDict", "collections.defaultdict", "datetime.timedelta"))
+#: Of Python's own types: they hold, or call, only what must be trusted itself.
+_HARMLESS = frozenset(("collections.OrderedDict", "collections.defaultdict", "functools.partial"))
 _PICKLERS = frozenset(("cloudpickle", "dill", "joblib"))
 
 
