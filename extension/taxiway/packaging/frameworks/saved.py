@@ -31,6 +31,14 @@ def adapter_for(path: Path, options: Options) -> Adapter:
         from taxiway.packaging.frameworks import mlflow_saved
 
         return mlflow_saved.adapter_for(path, options)
+    if (path / "saved_model.pb").is_file():
+        from taxiway.packaging.frameworks.keras import KerasAdapter
+
+        return KerasAdapter(path, options)
+    if (path / "config.json").is_file():
+        from taxiway.packaging.frameworks.huggingface import HuggingFaceAdapter
+
+        return HuggingFaceAdapter(path, options)
     if path.is_file() and path.suffix == ".onnx":
         from taxiway.packaging.frameworks.onnx_file import OnnxFileAdapter
 
@@ -39,7 +47,7 @@ def adapter_for(path: Path, options: Options) -> Adapter:
         raise PackagingError(f"{path} is a pickle, which runs code when it is opened.", hint=_IN_NOTEBOOK)
     raise PackagingError(
         f"{path} is no model that Taxiway can open.",
-        hint="It opens ONNX files (.onnx) and folders written by MLflow.",
+        hint="It opens ONNX files (.onnx), and folders written by MLflow, transformers or as a SavedModel.",
     )
 
 

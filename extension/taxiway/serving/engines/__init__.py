@@ -35,6 +35,8 @@ class Engine(Protocol):
 _ENGINES = {
     "onnx": ("onnx", "OnnxEngine"),
     "skops": ("skops", "SkopsEngine"),
+    "savedmodel": ("savedmodel", "SavedModelEngine"),
+    "text": ("text", "TextEngine"),
 }
 
 
