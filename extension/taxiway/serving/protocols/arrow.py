@@ -107,6 +107,8 @@ def _read(body: bytes, served: Served) -> dict[str, list[Any]]:
         raise Malformed("its numbers are big-endian")
     fields = fields_of(header)
     stream = _Stream(fields, {one.name: [] for one in fields})
+    if not fields:
+        raise Malformed("it has no columns")
     if len(stream.columns) != len(fields):
         raise Malformed("two columns have the same name")
     for kind, header, content in messages:

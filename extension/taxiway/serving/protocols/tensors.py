@@ -79,7 +79,7 @@ def read(data: Any, binary: memoryview, most: int) -> tuple[Tensor, int]:
     name, shape, datatype = data["name"], data.get("shape"), data.get("datatype")
     if type(shape) is not list or not 1 <= len(shape) <= 2 or not all(_length(one) for one in shape):
         raise Problem(400, f"The shape of input {name!r} is not one that is taken.", hint=_HINT)
-    if datatype not in _DTYPES and datatype != "BYTES":
+    if type(datatype) is not str or (datatype not in _DTYPES and datatype != "BYTES"):
         known = ", ".join((*_DTYPES, "BYTES"))
         raise Problem(400, f"Input {name!r} has no datatype that is known.", hint=f"Use one of {known}.")
     count = math.prod(shape)
