@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -15,8 +16,9 @@ import httpx
 import pytest
 
 from taxiway.serving.spool import list_segments, read_segment
+from taxiway.signature import Column, Output, Signature
 from tests.load import ask
-from tests.models import BuiltModel, build_model
+from tests.models import NUMBERS, BuiltModel, build_model, iris_frame
 
 
 @dataclass
@@ -92,3 +94,31 @@ def serve(taxiway_home: Path, iris: BuiltModel) -> Iterator[Serve]:
         served.process.wait()
         assert served.process.stderr is not None
         served.process.stderr.close()
+
+
+@pytest.fixture(scope="session")
+def numbers(tmp_path_factory: pytest.TempPathFactory) -> BuiltModel:
+    """A regression of three numbers' sum and a fourth, in one tensor; it gives one number a row."""
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import DoubleTensorType
+    from sklearn.linear_model import LinearRegression
+    from sklearn.pipeline import make_pipeline
+
+    frame, _ = iris_frame()
+    inputs = frame[NUMBERS].to_numpy()
+    pipeline = make_pipeline(LinearRegression()).fit(inputs, inputs[:, :3].sum(axis=1))
+    onnx = to_onnx(pipeline, initial_types=[("features", DoubleTensorType([None, 4]))])
+    folder = tmp_path_factory.mktemp("models") / "numbers"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(onnx.SerializeToString())
+    signature = Signature(
+        tuple(Column(name, "float64") for name in NUMBERS), (Output("prediction", "float64"),)
+    )
+    output = {"name": "prediction", "tensor": "variable", "index": None}
+    for name, content in (
+        ("model.json", {"name": "numbers", "version": "0" * 12, "outputs": [output]}),
+        ("signature.json", signature.to_dict()),
+        ("sample.json", {"records": frame[NUMBERS].head(3).to_dict("records"), "outputs": {}}),
+    ):
+        (folder / name).write_text(json.dumps(content))
+    return BuiltModel(folder, "numbers", "0" * 12, pipeline, frame)

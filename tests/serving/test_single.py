@@ -48,9 +48,7 @@ def test_a_sound_row_goes_the_short_way_and_gets_the_same_answer(
 
 @settings(max_examples=400, deadline=None)
 @given(
-    row=st.fixed_dictionaries(
-        {"site": VALUES}, optional=dict.fromkeys((*NUMBERS, "account_type"), VALUES)
-    )
+    row=st.fixed_dictionaries({"site": VALUES}, optional=dict.fromkeys((*NUMBERS, "account_type"), VALUES))
 )
 def test_what_goes_the_short_way_has_no_findings(
     ways: tuple[Runtime, Validator, SingleRow], row: dict[str, Any]
