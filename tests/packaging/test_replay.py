@@ -178,6 +178,19 @@ def silent_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
         yield
 
 
+def installing(made: Path) -> list[psutil.Process]:
+    """What installs packages into a folder of environments."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words = process.cmdline()
+        except psutil.Error:
+            continue
+        if "pip" in words and any(word.startswith(str(made)) for word in words):
+            found.append(process)
+    return found
+
+
 @contextmanager
 def preflight_process(tag: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "taxiway", "preflight", tag]
@@ -201,13 +214,11 @@ def test_ctrl_c_while_an_environment_is_made_leaves_nothing(copied: Model, tmp_p
     made.unlink()
     with preflight_process(copied.tag) as process:
         read_until(process, "making an environment")
-        wait_until(lambda: any(made.glob(".partial-*/made")), "uv to begin")
+        wait_until(lambda: installing(made), "uv to ask the index")
         process.send_signal(signal.SIGINT)
         assert process.wait(20) != 0
     assert [path.name for path in made.iterdir()] == [".locks"]
-    assert not [
-        one for one in psutil.process_iter(["cmdline"]) if str(made) in " ".join(one.info["cmdline"] or ())
-    ]
+    assert not installing(made)
 
 
 def test_ctrl_c_and_a_kill_while_the_bento_runs_leave_no_process(copied: Model, temporary: Path) -> None:
