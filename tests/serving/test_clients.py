@@ -85,8 +85,6 @@ def test_mlflows_client(serve: Serve, iris: BuiltModel) -> None:
     frame = iris.frame.iloc[48:55]
     given = client.invoke(frame).get_predictions()
     pd.testing.assert_frame_equal(given, expected(served, frame.to_dict("records")))
-    columns = {name: frame[name].to_numpy() for name in NAMES}
-    pd.testing.assert_frame_equal(client.invoke(columns).get_predictions(), given)
     with pytest.raises(Exception, match=r"422.*INVALID_PARAMETER_VALUE.*'sepal_length' in row 0"):
         client.invoke(frame.assign(sepal_length="warm"))
 

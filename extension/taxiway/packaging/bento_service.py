@@ -14,19 +14,19 @@ from taxiway.serving.app import create_app
 TAG = "@TAG@"
 
 
-class Mounted:
-    """The ASGI application of the Model, made when a worker starts rather than when the Bento is built."""
+class Endpoint:
+    """Stands before BentoML's own routes, so that a Bento answers every path as the local runtime does."""
 
     app = None
 
+    def __init__(self, inner):
+        self.inner = inner
+
     async def __call__(self, scope, receive, send):
-        await self.app(scope, receive, send)
+        answer = self.app if scope["type"] == "http" else self.inner
+        await answer(scope, receive, send)
 
 
-mounted = Mounted()
-
-
-@bentoml.asgi_app(mounted, path="/")
 @bentoml.service(name="@NAME@", workers=1, traffic={"timeout": 60})
 class Service:
     """Answers predictions with the Model of exactly this Bento."""
@@ -35,4 +35,7 @@ class Service:
 
     def __init__(self) -> None:
         spool = os.environ.get("TAXIWAY_SPOOL") or tempfile.mkdtemp(prefix="taxiway-spool-")
-        mounted.app = create_app(self.model.path, spool, token=os.environ.get("TAXIWAY_TOKEN") or None)
+        Endpoint.app = create_app(self.model.path, spool, token=os.environ.get("TAXIWAY_TOKEN") or None)
+
+
+Service.add_asgi_middleware(Endpoint)

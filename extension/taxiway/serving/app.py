@@ -171,7 +171,7 @@ class App:
             Route("POST", exchange.predict, "/predict", SHAPES),
             Route("POST", self._outcomes, "/outcomes", SHAPE),
             Route("POST", exchange.invocations, "/invocations", mlflow.HINT, mlflow.refuse),
-            Route("GET", self._alive, "/healthz", open=True),
+            *(Route("GET", self._alive, path, open=True) for path in ("/healthz", "/livez")),
             *(Route("GET", self._ready, path, open=True) for path in ("/ping", "/health", "/readyz")),
             Route("GET", fixed(mlflow.version()), "/version"),
             Route("GET", self._exposition, "/metrics"),

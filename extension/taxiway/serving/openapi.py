@@ -44,7 +44,10 @@ def describe_api(
         "paths": {
             "/predict": {"post": _predict(served, example)},
             "/outcomes": {"post": _OUTCOMES},
-            "/healthz": {"get": get("Whether the process is alive", open_to_all=True)},
+            **{
+                path: {"get": get("Whether the process is alive", open_to_all=True)}
+                for path in ("/healthz", "/livez")
+            },
             **{
                 path: {"get": get("Whether predictions are answered", problem=True, open_to_all=True)}
                 for path in ("/ping", "/health", "/readyz")

@@ -1,0 +1,116 @@
+"""``bentoml serve`` of a Bento answers every route as the local runtime does."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow as pa
+
+from .conftest import Packaged, Weather
+from .test_bento import served
+
+ARROW = "application/vnd.apache.arrow.stream"
+
+
+@contextmanager
+def local(model: Path, spool: Path) -> Iterator[str]:
+    """The serving process of the local backend, on a free port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "taxiway.serving", "--model", str(model), "--spool", str(spool)]
+    process = subprocess.Popen([*command, "--port", str(port)], stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            try:
+                httpx.get(f"{url}/ping")
+                break
+            except httpx.HTTPError:
+                time.sleep(0.05)
+        yield url
+    finally:
+        process.kill()
+        process.wait()
+
+
+def requests(schema: dict[str, Any], rows: Any, name: str) -> list[tuple[str, str, Any, dict[str, str]]]:
+    """Every route that the schema describes, asked for in every way, well and badly."""
+    table = pa.Table.from_pandas(rows, preserve_index=False)
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    records = rows.to_dict("records")
+    lines = "".join(json.dumps(record) + "\n" for record in records) + "{bad\n"
+    asked: list[tuple[str, str, Any, dict[str, str]]] = []
+    for path, methods in schema["paths"].items():
+        for method, route in methods.items():
+            contents = route.get("requestBody", {}).get("content", {})
+            asked.append((method, path, None, {}))
+            asked.append(("get" if method == "post" else "post", path, None, {}))
+            for kind, content in contents.items():
+                example = content.get("example")
+                body = example if isinstance(example, str) else json.dumps(example)
+                asked.append((method, path, body, {"Content-Type": kind}))
+                asked.append((method, path, b"{", {"Content-Type": kind}))
+    for path in ("/predict", "/invocations"):
+        for kind, body in (
+            ("text/csv", rows.to_csv(index=False)),
+            ("application/x-ndjson", lines),
+            (ARROW, sink.getvalue()),
+            ("application/json", json.dumps(records)),
+            ("application/xml", "<a/>"),
+        ):
+            for accept in ("*/*", "application/json", "text/csv", ARROW, "application/x-ndjson", "image/png"):
+                asked.append(("post", path, body, {"Content-Type": kind, "Accept": accept}))
+    asked.append(("post", "/outcomes", json.dumps({"outcomes": [{"id": "a", "outcome": True}]}), {}))
+    asked.append(("post", f"/v1/models/{name}:predict", json.dumps({"instances": [{"wind": "calm"}]}), {}))
+    asked.append(("get", "/nowhere", None, {}))
+    asked.append(("get", "/v2/models/nobody", None, {}))
+    return asked
+
+
+def test_a_bento_and_the_local_runtime_answer_every_route_alike(
+    packaged_home: Packaged, weather: Weather, tmp_path: Path
+) -> None:
+    model = packaged_home.model
+    home = tmp_path / "bentoml"
+    shutil.copytree(packaged_home.home / "bentoml", home, symlinks=True)
+    folder = home / "models" / model.name / model.version
+    differ = []
+    with local(folder, tmp_path / "spool") as here, served(model.tag, home) as (there, _):
+        schema = httpx.get(f"{here}/schema").json()
+        asked = requests(schema, weather.inputs.iloc[::60], model.name)
+        for number, (method, path, body, headers) in enumerate(asked):
+            answers = []
+            for url in (here, there):
+                answer = httpx.request(
+                    method,
+                    f"{url}{path}",
+                    content=body,
+                    headers={"X-Request-Id": f"same-{number}", "Host": "endpoint", **headers},
+                    timeout=20,
+                )
+                names = ("content-type", "x-request-id", "allow", "x-taxiway-findings")
+                told = {name: answer.headers.get(name) for name in names}
+                content = answer.content
+                if path == "/metrics":
+                    # What was counted differs in time and in the requests that waited for the start.
+                    content = b"\n".join(sorted(set(re.findall(rb"^# .*|^\w+", content, re.MULTILINE))))
+                answers.append((answer.status_code, told, content))
+            if answers[0] != answers[1]:
+                differ.append((method, path, headers, *answers))
+    assert len(asked) > 150
+    assert not differ, "\n".join(map(str, differ[:10]))
