@@ -24,6 +24,8 @@ import taxiway
 from taxiway.packaging.model import Model
 
 ROOT = Path(__file__).parents[2]
+#: Where a process of its own finds Taxiway.
+PATHS = {"PYTHONPATH": os.pathsep.join((str(ROOT / "extension"), str(ROOT / "backends")))}
 STARTS_WITHIN = 120.0
 
 #: Packages a model: name, reference and all else that ``taxiway.package`` takes.
@@ -51,12 +53,11 @@ def ask(taxiway_home: Path, tmp_path: Path) -> Iterator[Ask]:
         path = tmp_path / f"{len(started)}.sock"
         log = tmp_path / f"{len(started)}.log"
         command = [sys.executable, "-m", "taxiway.serving", "--model", str(model.path), "--uds", str(path)]
-        paths = os.pathsep.join((str(ROOT / "extension"), str(ROOT / "backends")))
         with log.open("wb") as errors:
             process = subprocess.Popen(
                 [*command, "--spool", str(tmp_path / "spool")],
                 stderr=errors,
-                env=os.environ | {"PYTHONPATH": paths},
+                env=os.environ | PATHS,
                 start_new_session=True,
             )
         started.append(process)

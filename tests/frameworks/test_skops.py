@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import os
+import pickle
+import shutil
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +28,11 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from vega_datasets import local_data
 
 from taxiway.errors import PackagingError
+from taxiway.serving.engines import EngineError, open_engine
 
 from .conftest import Ask, Package, assert_alike
 
-pytest.importorskip("skops")
+skops_io = pytest.importorskip("skops.io")
 
 # vega_datasets reads its JSON with an argument that pandas 3 deprecates
 pytestmark = pytest.mark.filterwarnings("ignore:The 'convert_dates'")
@@ -172,8 +178,6 @@ def test_a_function_without_a_name_and_what_skops_cannot_write_are_refused(packa
 
 
 def test_what_could_run_any_program_is_never_trusted(package: Package) -> None:
-    import os
-
     original = make_pipeline(FunctionTransformer(), LogisticRegression(max_iter=1000)).fit(IRIS, SPECIES)
     original.steps[0][1].func = os.system
     with pytest.raises(PackagingError, match="could run any program"):
@@ -186,3 +190,60 @@ def test_empty_and_missing_texts_in_one_column_are_refused(package: Package) -> 
     original.fit(inputs.astype({"kind": "category"}), SPECIES)
     with pytest.raises(PackagingError, match="both empty and missing"):
         package(original, inputs.astype({"kind": "category"}), format="skops", trust=WITH_CATEGORIES)
+
+
+class Payload:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("hidden", ["extra.pkl", "extra.npy", "array.npy", "objects.npy"])
+def test_a_pickle_inside_the_archive_is_refused_and_does_not_run(tmp_path: Path, hidden: str) -> None:
+    """As a member of its own, under an array's name, and in place of an array's content."""
+    original = LogisticRegression(max_iter=1000).fit(IRIS, SPECIES)
+    path = tmp_path / "model.skops"
+    skops_io.dump(original, path)
+    content = pickle.dumps(Payload(tmp_path / "it-ran"))
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    array = next(name for name in members if name.endswith(".npy"))
+    if hidden == "objects.npy":
+        buffer = io.BytesIO()
+        np.save(buffer, np.array([Payload(tmp_path / "it-ran")], dtype=object), allow_pickle=True)
+        members[array] = buffer.getvalue()
+    else:
+        members[array if hidden == "array.npy" else hidden] = content
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    with pytest.raises(EngineError):
+        open_engine(tmp_path, "skops", {"columns": []})
+    assert not (tmp_path / "it-ran").exists()
+
+
+@pytest.mark.parametrize(
+    "trusted", ["posix.system", "builtins.eval", "joblib.load", "pandas.read_pickle", "subprocess.Popen"]
+)
+def test_a_model_that_asks_to_trust_what_could_run_any_program_is_not_opened(
+    tmp_path: Path, trusted: str
+) -> None:
+    skops_io.dump(LogisticRegression(max_iter=1000).fit(IRIS, SPECIES), tmp_path / "model.skops")
+    with pytest.raises(EngineError, match="could run any program"):
+        open_engine(tmp_path, "skops", {"columns": [], "trusted": [trusted]})
+
+
+def test_sources_of_a_model_hide_no_installed_module(package: Package, tmp_path: Path) -> None:
+    """A file named like a library beside a Model is not what its types are imported from."""
+    original = HistGradientBoostingClassifier(max_iter=5).fit(IRIS, SPECIES)
+    model = package(original, IRIS, format="skops", trust=[PREDICTOR])
+    folder = tmp_path / "altered"
+    shutil.copytree(model.path, folder)
+    (folder / "sources").mkdir()
+    (folder / "sources" / "sklearn.py").write_text("raise SystemExit('it ran')")
+    open_engine(folder, "skops", model.manifest.engine)
+    assert str(folder / "sources") not in sys.path

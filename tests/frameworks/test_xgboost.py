@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -133,3 +134,12 @@ def test_what_has_no_exact_form_is_refused_by_name(package: Package, original: A
 def test_packaging_twice_gives_the_same_version(package: Package) -> None:
     original = xgboost.XGBClassifier(n_estimators=5).fit(IRIS, SPECIES)
     assert package(original, IRIS).version == package(original, IRIS).version
+
+
+def test_a_missing_converter_names_the_extra(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "onnxmltools"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "onnxmltools", None)
+    with pytest.raises(PackagingError, match="onnxmltools is not installed") as refused:
+        package(xgboost.XGBClassifier(n_estimators=5).fit(IRIS, SPECIES), IRIS)
+    assert refused.value.hint == "pip install 'taxiway[xgboost]'"

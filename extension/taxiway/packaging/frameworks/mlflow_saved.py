@@ -119,11 +119,21 @@ def _sklearn(folder: Path, flavor: Mapping[str, Any], options: Options) -> Any:
 
 def _keras(folder: Path, flavor: Mapping[str, Any], options: Options) -> Any:
     del options
-    data = _file(folder, flavor.get("data"))
-    for path in (data / "model.keras", data / "model"):
-        if path.exists():
+    data = _file(folder, flavor.get("data") or flavor.get("saved_model_dir"))
+    for path in (data, data / "model"):
+        if (path / "saved_model.pb").is_file():
             return path
-    raise PackagingError(f"There is no Keras model in {data}.", hint="Save the model with MLflow again.")
+    path = data / "model.keras"
+    if not path.is_file():
+        raise PackagingError(f"There is no Keras model in {data}.", hint="Save the model with MLflow again.")
+    try:
+        # safe_mode refuses a Lambda layer, whose code would lie in the file
+        return need("keras", "tensorflow").models.load_model(path, compile=False, safe_mode=True)
+    except PackagingError:
+        raise
+    except Exception as error:
+        # Keras raises many unrelated classes, each of which means the same here.
+        raise _broken(path, error) from error
 
 
 _LOADERS: dict[str, Callable[[Path, Mapping[str, Any], Options], Any]] = {
