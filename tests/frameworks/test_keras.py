@@ -78,8 +78,8 @@ def test_numbers_and_text_come_from_columns_of_their_own(package: Package, ask: 
     expected = model(
         {
             "weather": tf.constant(reference[["weather"]].to_numpy().astype(object)),
-            "temp min": reference[["temp min"]].to_numpy("float32"),
-            "wind": reference[["wind"]].to_numpy("float32"),
+            "temp min": tf.constant(reference[["temp min"]].to_numpy("float32")),
+            "wind": tf.constant(reference[["wind"]].to_numpy("float32")),
         }
     ).numpy()
     assert_alike(given, {"prediction_0": expected[:, 0], "prediction_1": expected[:, 1]})

@@ -184,6 +184,9 @@ def to_onnx(
     PackagingError
         The exporter cannot follow the module.
     """
+    variadic = inspect.Parameter.VAR_POSITIONAL in {
+        one.kind for one in inspect.signature(model.forward).parameters.values()
+    }
     log = logging.getLogger("torch.onnx")
     before = log.level
     log.setLevel(logging.ERROR)  # it tells of torchvision, which is not needed
@@ -194,7 +197,7 @@ def to_onnx(
                 model,
                 example,
                 dynamo=True,
-                dynamic_shapes=tuple(dynamic),
+                dynamic_shapes=(tuple(dynamic),) if variadic else tuple(dynamic),
                 input_names=list(names),
                 output_names=["raw"],
                 external_data=False,
