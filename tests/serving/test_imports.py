@@ -3,7 +3,18 @@ from __future__ import annotations
 import subprocess
 import sys
 
-HEAVY = ("pandas", "whylogs", "bentoml", "sklearn", "sqlalchemy", "pydantic", "onnx", "scipy", "jupyterlab", "pyarrow")
+HEAVY = (
+    "pandas",
+    "whylogs",
+    "bentoml",
+    "sklearn",
+    "sqlalchemy",
+    "pydantic",
+    "onnx",
+    "scipy",
+    "jupyterlab",
+    "pyarrow",
+)
 
 
 def loaded_after(statement: str) -> set[str]:
