@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -67,3 +68,61 @@ def test_a_kernel_without_sklearn_or_pandas_is_searched_without_importing_them()
         "assert 'pandas' not in sys.modules and 'sklearn' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def found_with(statements: str) -> list[dict[str, object]]:
+    """What is found in a process of its own after some statements, with fake modules of the frameworks."""
+    code = (
+        f"{FAKES}\n{statements}\n"
+        "import json; from taxiway.lab.discover import discover; before = set(sys.modules)\n"
+        "models = discover(dict(globals()))['models']; assert set(sys.modules) == before\n"
+        "print(json.dumps(models))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    found: list[dict[str, object]] = json.loads(done.stdout)
+    return found
+
+
+#: Stands in for frameworks that need not be installed: modules of their names with classes of their names.
+FAKES = """
+import sys, types
+def fake(module, name, **members):
+    kind = type(name, (), members | {"__module__": module})
+    sys.modules.setdefault(module, types.ModuleType(module))
+    setattr(sys.modules[module], name, kind)
+    return kind
+"""
+
+
+def test_boosters_networks_and_pipelines_are_found_without_importing_anything() -> None:
+    models = found_with("""
+XGB = fake("xgboost.core", "Booster", feature_names=["a", "b"], num_features=lambda s: 2,
+           num_boosted_rounds=lambda s: 3)
+LGB = fake("lightgbm.basic", "Booster", feature_name=lambda s: ["c"], num_feature=lambda s: 1,
+           num_trees=lambda s: 0)
+Cat = fake("catboost.core", "CatBoost", is_fitted=lambda s: True, feature_names_=["d", "e"])
+Net = fake("torch.nn.modules.module", "Module", parameters=lambda s: iter(s.weights), weights=[1])
+Deep = fake("keras.src.models.model", "Model", built=True, input_shape=(None, 4))
+Pipe = fake("transformers.pipelines.base", "Pipeline", task="text-classification")
+one, two, three, four, five, six = XGB(), LGB(), Cat(), Net(), Deep(), Pipe()
+loss = Net(); loss.weights = []
+fill = Pipe(); fill.task = "fill-mask"
+""")
+    assert [(one["variable"], one["framework"], one["fitted"], one["features"]) for one in models] == [
+        ("one", "XGBoost", True, 2),
+        ("two", "LightGBM", False, 1),
+        ("three", "CatBoost", True, 2),
+        ("four", "PyTorch", True, None),
+        ("five", "Keras", True, 4),
+        ("six", "Hugging Face", True, 1),
+    ]
+    assert models[0]["columns"] == ["a", "b"]
+
+
+def test_a_model_that_raises_whatever_it_is_asked_is_found_all_the_same() -> None:
+    [model] = found_with("""
+def broken(self, *_): raise RuntimeError("broken")
+one = fake("catboost.core", "CatBoost", is_fitted=broken, feature_names_=property(broken))()
+""")
+    assert model["fitted"] is False
+    assert model["columns"] is None

@@ -7,8 +7,9 @@ looking imports nothing and costs milliseconds.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from typing import TypedDict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypedDict
 
 MAX_COLUMNS = 500
 MAX_FOUND = 100
@@ -87,29 +88,121 @@ def _is(value: object, module: str, name: str) -> bool:
 
 
 def _model(name: str, value: object) -> ModelVariable | None:
-    if not _is(value, "sklearn.base", "BaseEstimator") or not hasattr(value, "predict"):
+    kind = next((one for one in _KINDS if _is(value, one.module, one.base)), None)
+    if kind is None or not _asked(kind.packable, value, False):
         return None
-    columns = getattr(value, "feature_names_in_", None)
-    features = getattr(value, "n_features_in_", None)
+    columns = _asked(kind.columns, value, None)
+    features = _asked(kind.features, value, None)
     return {
         "variable": name,
         "type": type(value).__name__,
-        "framework": "scikit-learn",
-        "fitted": _fitted(value),
+        "framework": _FRAMEWORKS.get(type(value).__module__.partition(".")[0], kind.framework),
+        "fitted": bool(_asked(kind.fitted, value, False)),
         "columns": None if columns is None else [str(column) for column in columns[:MAX_COLUMNS]],
         "features": None if features is None else int(features),
     }
 
 
-def _fitted(value: object) -> bool:
-    check = getattr(sys.modules.get("sklearn.utils.validation"), "check_is_fitted", None)
-    if check is None:
-        return True
+def _asked(question: Callable[[Any], Any], value: object, otherwise: Any) -> Any:
     try:
-        check(value)
-    except Exception:  # noqa: BLE001  NotFittedError, or whatever a user's own estimator raises
-        return False
+        return question(value)
+    except Exception:  # noqa: BLE001  NotFittedError, or whatever a user's own model raises
+        return otherwise
+
+
+def _anything(_: Any) -> bool:
     return True
+
+
+def _fitted_estimator(value: Any) -> bool:
+    check = getattr(sys.modules.get("sklearn.utils.validation"), "check_is_fitted", None)
+    if check is not None:
+        check(value)
+    return True
+
+
+def _of_keras(value: Any) -> int | None:
+    """Give the width of the only input, if that is a row of numbers."""
+    shape = value.input_shape
+    return shape[1] if isinstance(shape, tuple) and len(shape) == 2 else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How models of one base class are told and described."""
+
+    framework: str
+    module: str
+    base: str
+    packable: Callable[[Any], Any]
+    fitted: Callable[[Any], Any] = _anything
+    columns: Callable[[Any], Any] = lambda _: None
+    features: Callable[[Any], Any] = lambda _: None
+
+
+#: Root of the module of a type → its framework, where the base class is another's.
+_FRAMEWORKS = {"xgboost": "XGBoost", "lightgbm": "LightGBM", "catboost": "CatBoost"}
+#: The first that fits describes a value: CatBoost's wrappers are estimators, some Keras models are modules.
+_KINDS = (
+    _Kind(
+        "CatBoost",
+        "catboost.core",
+        "CatBoost",
+        _anything,
+        lambda model: model.is_fitted(),
+        lambda model: model.feature_names_,
+        lambda model: len(model.feature_names_),
+    ),
+    _Kind(
+        "scikit-learn",
+        "sklearn.base",
+        "BaseEstimator",
+        lambda model: hasattr(model, "predict"),
+        _fitted_estimator,
+        lambda model: model.feature_names_in_,
+        lambda model: model.n_features_in_,
+    ),
+    _Kind(
+        "XGBoost",
+        "xgboost.core",
+        "Booster",
+        _anything,
+        lambda model: model.num_boosted_rounds() > 0,
+        lambda model: model.feature_names,
+        lambda model: model.num_features(),
+    ),
+    _Kind(
+        "LightGBM",
+        "lightgbm.basic",
+        "Booster",
+        _anything,
+        lambda model: model.num_trees() > 0,
+        lambda model: model.feature_name(),
+        lambda model: model.num_feature(),
+    ),
+    _Kind(
+        "Keras",
+        "keras.src.models.model",
+        "Model",
+        _anything,
+        lambda model: model.built,
+        features=_of_keras,
+    ),
+    _Kind(
+        "Hugging Face",
+        "transformers.pipelines.base",
+        "Pipeline",
+        lambda pipeline: pipeline.task == "text-classification",
+        features=lambda _: 1,
+    ),
+    _Kind(
+        "PyTorch",
+        "torch.nn.modules.module",
+        "Module",
+        # a loss function is a module too, but has nothing to learn; a transformer needs its tokenizer
+        lambda module: next(module.parameters(), None) is not None and not hasattr(module, "config_class"),
+    ),
+)
 
 
 def _data(name: str, value: object) -> DataVariable | None:
