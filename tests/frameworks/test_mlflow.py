@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import yaml
 from sklearn.datasets import load_iris
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -181,6 +182,16 @@ def test_what_the_folder_asks_to_trust_is_not_trusted(package: Package, save: Sa
     for trust in ((), ("posix.system",)):
         with pytest.raises(PackagingError, match="could run any program"):
             package(folder, IRIS, trust=trust)
+
+
+def test_types_that_the_folder_trusts_must_be_trusted_by_the_caller(package: Package, save: Save) -> None:
+    predictor = "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"
+    original = HistGradientBoostingClassifier(max_iter=5).fit(IRIS, SPECIES)
+    folder = save("sklearn", original, skops_trusted_types=[predictor])
+    with pytest.raises(PackagingError, match="TreePredictor") as refused:
+        package(folder, IRIS)
+    assert f"taxiway.package({str(folder)!r}, ..., trust=[{predictor!r}])" in refused.value.hint
+    assert package(folder, IRIS, trust=[predictor]).parity.passed
 
 
 def test_a_folder_that_names_files_elsewhere_or_unknown_classes_is_refused(
