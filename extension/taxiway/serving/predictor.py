@@ -89,7 +89,7 @@ class Predictor:
             return native.encode(self._runtime.tag, await self.predict(request, batch, started, body))
         outputs = self._attempt(self._runtime.run, self._single.tensors(row))
         prediction = Prediction(request, [request], outputs, [])
-        answer = native.encode(self._runtime.tag, prediction)
+        answer = native.encode_row(self._runtime.tag, request, outputs)
         inputs = {name: [value] for name, value in zip(self._names, row, strict=True)}
         self._write_down(Batch(inputs, 1), prediction, started)
         if self._mirror.active:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -25,6 +26,14 @@ def encode(tag: str, prediction: Prediction) -> Answer:
     if prediction.findings:
         answer["findings"] = prediction.findings
     return Answer(200, orjson.dumps(answer), told=True)
+
+
+def encode_row(tag: str, request: str, outputs: Mapping[str, list[Any]]) -> Answer:
+    """Write the same of a single row in which nothing was found."""
+    row: dict[str, Any] = {"id": request}
+    for name, values in outputs.items():
+        row[name] = values[0]
+    return Answer(200, orjson.dumps({"request_id": request, "model": tag, "predictions": [row]}), told=True)
 
 
 def identified(prediction: Prediction) -> list[dict[str, Any]]:
