@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from taxiway.errors import PackagingError
 from taxiway.packaging import parity as parities
-from taxiway.packaging.frameworks import Adapter, Answers, Export
+from taxiway.packaging.frameworks import Adapter, Answers, Export, missing
 from taxiway.packaging.parity import Parity
 from taxiway.packaging.session import Session
 from taxiway.signature import Column
@@ -42,6 +42,8 @@ def prove(
         (folder / precision).mkdir()
         try:
             export = adapter.export(columns, frame, precision, folder / precision)
+        except ImportError as error:
+            raise missing(error) from error
         except PackagingError:
             if not tried:
                 raise

@@ -148,7 +148,7 @@ def adapter_for(model: Any, options: Options = Options()) -> Adapter:
         )
     roots = [base.__module__.partition(".")[0] for base in type(model).__mro__]
     if options.format == "skops" and "sklearn" in roots:
-        return _made("skops", "SkopsAdapter", model, options)
+        return made("skops", "SkopsAdapter", model, options)
     for root in roots:
         if root in _LATER:
             raise PackagingError(
@@ -156,13 +156,50 @@ def adapter_for(model: Any, options: Options = Options()) -> Adapter:
                 hint=f"Taxiway packages {SUPPORTED}.",
             )
         if root in _ADAPTERS:
-            return _made(*_ADAPTERS[root], model, options)
+            return made(*_ADAPTERS[root], model, options)
     raise PackagingError(
         f"A {type(model).__name__} cannot be packaged: it is no model Taxiway knows.",
         hint=f"Taxiway packages {SUPPORTED}.",
     )
 
 
-def _made(module: str, name: str, model: Any, options: Options) -> Adapter:
-    adapter: Adapter = getattr(import_module(f"{__name__}.{module}"), name)(model, options)
+#: What an adapter imports → the extra of Taxiway that brings it.
+_EXTRAS = {
+    "catboost": "catboost",
+    "keras": "tensorflow",
+    "lightgbm": "lightgbm",
+    "onnxmltools": "xgboost",
+    "onnxscript": "torch",
+    "skops": "skops",
+    "tensorflow": "tensorflow",
+    "tf2onnx": "tensorflow",
+    "tokenizers": "transformers",
+    "torch": "torch",
+    "transformers": "transformers",
+    "xgboost": "xgboost",
+}
+
+
+def missing(error: ImportError) -> PackagingError:
+    """Give the error that says what must be installed."""
+    name = (error.name or str(error)).partition(".")[0]
+    extra = _EXTRAS.get(name)
+    return PackagingError(
+        f"{name} must be installed to package this model.",
+        hint=f"pip install {name}" if extra is None else f"pip install 'taxiway[{extra}]'",
+    )
+
+
+def made(module: str, name: str, model: Any, options: Options) -> Adapter:
+    """Make the adapter of a module of this package.
+
+    Raises
+    ------
+    PackagingError
+        It cannot be made, or something it needs is not installed.
+    """
+    try:
+        adapter: Adapter = getattr(import_module(f"{__name__}.{module}"), name)(model, options)
+    except ImportError as error:
+        raise missing(error) from error
     return adapter

@@ -149,12 +149,8 @@ def _loaded(folder: Path) -> Any:
             hint="Save its fast tokenizer there: tokenizer.save_pretrained(folder).",
         )
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    try:
-        import transformers
-    except ImportError as error:
-        raise PackagingError(
-            f"{error.name} must be installed to open {folder}.", hint="pip install 'taxiway[transformers]'"
-        ) from error
+    import transformers
+
     given: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         model = transformers.AutoModelForSequenceClassification.from_pretrained(

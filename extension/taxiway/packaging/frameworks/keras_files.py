@@ -79,14 +79,7 @@ def to_onnx(served: Callable[..., Any], specs: Sequence[Any], kind: str) -> Mode
         tf2onnx is missing, or has no form for an operation.
     """
     import tensorflow as tf
-
-    try:
-        import tf2onnx
-    except ImportError as error:
-        raise PackagingError(
-            "tf2onnx, which writes ONNX files of TensorFlow's models, is missing.",
-            hint="pip install 'taxiway[tensorflow]', or say format='savedmodel'.",
-        ) from error
+    import tf2onnx
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     with _quiet():

@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 from taxiway.errors import PackagingError
-from taxiway.packaging.frameworks import Adapter, Options
+from taxiway.packaging.frameworks import Adapter, Options, made
 
 _PICKLE_SUFFIXES = (".pkl", ".pickle", ".joblib", ".dill", ".cloudpickle", ".pt", ".pth", ".bin", ".ckpt")
 #: The first bytes of a pickle of protocol 2 and later: PROTO, and the protocol's number.
@@ -32,13 +32,9 @@ def adapter_for(path: Path, options: Options) -> Adapter:
 
         return mlflow_saved.adapter_for(path, options)
     if (path / "saved_model.pb").is_file():
-        from taxiway.packaging.frameworks.keras import KerasAdapter
-
-        return KerasAdapter(path, options)
+        return made("keras", "KerasAdapter", path, options)
     if (path / "config.json").is_file():
-        from taxiway.packaging.frameworks.huggingface import HuggingFaceAdapter
-
-        return HuggingFaceAdapter(path, options)
+        return made("huggingface", "HuggingFaceAdapter", path, options)
     if path.is_file() and path.suffix == ".onnx":
         from taxiway.packaging.frameworks.onnx_file import OnnxFileAdapter
 

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from taxiway.errors import PackagingError
-from taxiway.packaging.frameworks import Answers, Export, Options, Precision
+from taxiway.packaging.frameworks import Answers, Export, Options, Precision, missing
 from taxiway.packaging.frameworks.arrays import shape_of
 from taxiway.packaging.frameworks.graph import ModelProto
 from taxiway.packaging.frameworks.neural import Head, Purpose, check_size, write_onnx
@@ -206,9 +206,7 @@ def to_onnx(
         assert program is not None
         return program.model_proto
     except ImportError as error:
-        raise PackagingError(
-            f"PyTorch needs {error.name} to export a model.", hint="pip install 'taxiway[torch]'"
-        ) from error
+        raise missing(error) from error
     except Exception as error:
         # the exporter raises many unrelated classes, each of which means the same here
         cause: BaseException = error.__cause__ or error
