@@ -220,7 +220,9 @@ def test_a_model_that_failed_preflight_comes_neither_live_nor_into_shadow(
     days = DAYS.head(200)
     fitted = weather.pipeline().set_params(randomforestclassifier__n_estimators=3)
     leaking = days[weather.FEATURES].assign(truth=days["rain"])
-    fitted.steps[0][1].transformers[1][2].append("truth")
+    columns = fitted.steps[0][1]
+    name, step, wanted = columns.transformers[1]
+    columns.transformers[1] = (name, step, [*wanted, "truth"])
     model = package(
         fitted.fit(leaking, days["rain"]), name="leak", replay=False, reference=leaking, target=days["rain"]
     )

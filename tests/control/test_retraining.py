@@ -128,7 +128,9 @@ def test_drift_runs_the_notebook_and_its_model_comes_into_shadow(endpoint: Endpo
     days = weather.days()
     traffic.replay(endpoint, days[days["date"].dt.year == 2013].head(160))
     endpoint.retrain_on_drift(rain_train(), min_outcomes=100)
-    run = until(lambda: next((row for row in views.runs("rain") if ended(row["id"])), None), "the run", 150)
+    run = until(
+        lambda: next(filter(None, (ended(row["id"]) for row in views.runs("rain"))), None), "the run", 150
+    )
     assert run["state"] == "succeeded", run["error"]
     assert "drifted" in run["trigger"]
     until(lambda: endpoint.shadow == run["model"], "the shadow")
