@@ -60,7 +60,7 @@ def test_images_are_served_by_named_pixels_with_labels_and_probabilities(package
     model = trained(Digits(), nn.functional.cross_entropy, target, images)
     assert model.training
     reference = frame_of(images)
-    packaged = package(model, reference, task="classification", classes=list("0123456789"))
+    packaged = package(model, images, task="classification", classes=list("0123456789"))
     assert model.training, "packaging left the module in another mode"
     given = ask(packaged, reference.head(60))
     expected = torch.softmax(torch.tensor(asked(model, images[:60])), 1).numpy()

@@ -35,9 +35,9 @@ def package(
     model: Any,
     *,
     name: str,
-    reference: pd.DataFrame,
+    reference: Any,
     target: Any = None,
-    sample: pd.DataFrame | None = None,
+    sample: Any = None,
     description: str = "",
     metrics: Mapping[str, float] | None = None,
     signature: Signature | None = None,
@@ -63,7 +63,9 @@ def package(
     name
         The name that all versions of it share.
     reference
-        The data it was trained on: the signature, the profile and the proof come from it.
+        The data it was trained on: the signature, the profile and the proof come from it. An array or
+        tensor of more than two dimensions, such as images of shape (rows, 1, 8, 8), becomes one column of
+        numbers per pixel, named by its place (``x_0_3_5``), and is served as such.
     target
         What it was trained to predict, one value per row of the reference.
     sample
@@ -113,11 +115,12 @@ def package(
     own = sources.collect(adapter.modules())
     needed = _names(requires)
     distributions.declared(needed)
+    reference = _framed(reference)
     truth = check_target(check_frame(reference), target)
     frame = in_order(reference, adapter)
     extra = None
     if sample is not None:
-        extra = like(in_order(check_frame(sample, what="sample"), adapter, what="sample"), frame)
+        extra = like(in_order(check_frame(_framed(sample), what="sample"), adapter, what="sample"), frame)
     columns = columns_of(frame, extra)
     if signature is not None:
         columns = check_signature(signature, frame, columns)
@@ -182,6 +185,15 @@ def _stored(draft: Draft, folder: Path, builder: bento.Builder, tell: Progress) 
     packaged = registry.save(folder)
     builder.install(tag)
     return packaged
+
+
+def _framed(data: Any) -> Any:
+    """Give images and sequences as a frame of named columns; leave all else as it is."""
+    if getattr(data, "ndim", 2) > 2:
+        from taxiway.packaging.frameworks.arrays import frame_of
+
+        return frame_of(data)
+    return data
 
 
 def _names(names: Iterable[str]) -> tuple[str, ...]:
