@@ -799,6 +799,21 @@ def test_types_to_trust_are_named_by_the_user_and_not_by_the_file(
     assert transfer.import_model(given, trust=["evil.Step", "numpy.ufunc"]).new
 
 
+def test_only_what_an_engine_needs_is_required_unless_the_user_says_so(
+    elsewhere: Path, packaged: Packaged, tmp_path: Path
+) -> None:
+    """A replay installs and starts what is pinned: a wheel of any name may run code as Python starts."""
+    forgery = Forgery.of(packaged.model)
+    forgery.put("requirements.txt", forgery.files["requirements.txt"] + b"Evil_Package==1.0\n")
+    given = tmp_path / "forged.taxiway"
+    given.write_bytes(forgery.readdressed().packed())
+    with pytest.raises(InputError, match=r"requires evil-package, which") as caught:
+        transfer.import_model(given)
+    assert "--trust" in caught.value.hint
+    assert registry.list_models() == []
+    assert transfer.import_model(given, trust=["evil_package"]).new
+
+
 def test_every_extra_that_a_message_names_exists() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
     assert set(transfer.EXTRAS.values()) <= project["project"]["optional-dependencies"].keys()

@@ -138,7 +138,7 @@ def models_import(
     trust: Annotated[
         list[str] | None,
         typer.Option(
-            "--trust", help="A type whose code may run when it is loaded; repeatable.", metavar="TYPE"
+            "--trust", help="A type or a distribution whose code may run; repeatable.", metavar="NAME"
         ),
     ] = None,
 ) -> None:

@@ -21,6 +21,8 @@ from taxiway.errors import InputError, PackagingError
 
 #: What ``taxiway.serving`` imports.
 SERVING = ("numpy", "onnxruntime", "orjson", "uvicorn", "uvloop", "httptools")
+#: What engines need beyond that.
+ENGINES = ("pandas", "scikit-learn", "skops", "tensorflow", "tensorflow-cpu", "tokenizers")
 
 _HEADER = re.compile(r"^(Name|Version|Requires-Dist): *(.+?) *$", re.MULTILINE)
 
@@ -150,6 +152,11 @@ def pins(names: Iterable[str] = SERVING) -> list[str]:
             hint=f"pip install {' '.join(missing)}",
         )
     return [f"{name}=={version}" for name, version in _versions(_closure(names)).items()]
+
+
+def expected() -> frozenset[str]:
+    """Name what may be pinned for serving: what engines need, and what that requires as installed here."""
+    return frozenset(_closure((*SERVING, *ENGINES)))
 
 
 def _find(name: str) -> Distribution | None:

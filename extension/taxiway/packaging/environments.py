@@ -94,7 +94,8 @@ def _make(folder: Path, pins: Sequence[str], interpreter: str) -> None:
         made = partial / "made"
         _uv("venv", "--quiet", "--relocatable", "--python", interpreter, str(made))
         _uv(
-            *("pip", "install", "--quiet", "--no-deps", "--compile-bytecode"),
+            # wheels only: to build from source is to run what the pins of an imported Model name
+            *("pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--compile-bytecode"),
             *("--python", str(python_of(made)), "--requirements", str(pinned)),
         )
         made.rename(folder)

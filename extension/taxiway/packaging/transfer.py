@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
+from packaging.utils import canonicalize_name
+
 from taxiway.errors import ConflictError, InputError, NotFoundError, PackagingError, TaxiwayError
-from taxiway.packaging import archive, registry
+from taxiway.packaging import archive, distributions, registry
 from taxiway.packaging.archive import EXTENSION, Progress
 from taxiway.packaging.manifest import Manifest
-from taxiway.packaging.model import Model
+from taxiway.packaging.model import REQUIREMENTS, Model
 from taxiway.packaging.origin import Origin
 from taxiway.packaging.staging import stage
 from taxiway.settings import settings
@@ -113,7 +115,8 @@ def import_model(
     place
         A path or a URL.
     trust
-        Types that its file may hold beyond those that skops trusts itself: you have read their code.
+        Types that its file may hold beyond those that skops trusts itself, and distributions that it may
+        require beyond what Taxiway's engines need: you know their code.
     by
         Who imports it, for the record.
     progress
@@ -124,7 +127,7 @@ def import_model(
     NotFoundError
         There is nothing.
     InputError
-        The place cannot be reached, or the Model asks to trust types that you did not name.
+        The place cannot be reached, or the Model needs code that you did not say you trust.
     CorruptionError
         It is not the file of a Model, or not as it was exported; nothing was imported.
     ConflictError
@@ -140,9 +143,10 @@ def import_model(
         file = fs.open(path, "rb")
     try:
         reader = archive.Reader(_Remote(file, shown), shown)
-        _check_trust(reader.manifest, frozenset(trust), shown)
+        trusted = frozenset(trust)
+        _check_trust(reader.manifest, trusted, shown)
         origin = Origin(shown, datetime.now(UTC).isoformat(), by)
-        return _placed(reader, origin, progress or _silent)
+        return _placed(reader, origin, trusted, progress or _silent)
     finally:
         with suppress(Exception):
             file.close()
@@ -162,7 +166,7 @@ def without_secrets(place: str | Path) -> str:
     return "::".join(parts)
 
 
-def _placed(reader: archive.Reader, origin: Origin, progress: Progress) -> Imported:
+def _placed(reader: archive.Reader, origin: Origin, trusted: frozenset[str], progress: Progress) -> Imported:
     manifest, store = reader.manifest, settings().store
     try:
         with stage(store, manifest.name) as folder:
@@ -179,6 +183,7 @@ def _placed(reader: archive.Reader, origin: Origin, progress: Progress) -> Impor
             staged = folder / "model"
             staged.mkdir()
             reader.extract(staged, progress)
+            _check_pins(staged, trusted, origin.source)
             return Imported(registry.save(staged, origin), new=True)
     except OSError as error:
         raise PackagingError(
@@ -195,6 +200,18 @@ def _check_trust(manifest: Manifest, trusted: frozenset[str], shown: str) -> Non
         raise InputError(
             f"{shown} asks to trust {', '.join(unknown)}, whose code would run when it is loaded.",
             hint="Read that code, then name each: trust=[...] (--trust TYPE).",
+        )
+
+
+def _check_pins(folder: Path, trusted: frozenset[str], shown: str) -> None:
+    """Let only what engines need be installed and started in a replay, unless the user says otherwise."""
+    lines = (folder / REQUIREMENTS).read_text(encoding="utf-8").splitlines()
+    names = {str(canonicalize_name(line.partition("==")[0])) for line in lines}
+    unknown = sorted(names - distributions.expected() - {str(canonicalize_name(name)) for name in trusted})
+    if unknown:
+        raise InputError(
+            f"{shown} requires {', '.join(unknown)}, which, as far as is known here, no engine needs.",
+            hint="Their code would run in a replay; name each that you trust: trust=[...] (--trust NAME).",
         )
 
 
