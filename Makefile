@@ -37,9 +37,9 @@ lab: setup ## Open JupyterLab on the demo's home
 stop: ## Stop every process that the demo started
 	@taxiway agent stop
 
-test: setup $(STAMPS)/chromium check ## Set up, check, and run all tests
+test: setup $(STAMPS)/chromium check ## Set up, check, and run all tests but those of test-frameworks
 	npm test --silent
-	python -m pytest
+	python -m pytest --ignore=tests/frameworks
 
 test-frameworks: $(STAMPS)/frameworks ## Test the models of every framework, in an environment of their own
 	$(FRAMEWORKS)/python -m pytest tests/frameworks

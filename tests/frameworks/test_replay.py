@@ -16,7 +16,11 @@ from sklearn.preprocessing import FunctionTransformer
 from taxiway.packaging.model import Model
 
 from .conftest import Package
-from .test_huggingface import folder, sentences  # noqa: F401 - fixtures
+
+for engine in ("skops", "tensorflow", "torch"):
+    pytest.importorskip(engine)
+
+from .test_huggingface import folder, sentences  # noqa: E402, F401 - fixtures
 
 pytestmark = pytest.mark.timeout(1200)  # the first time, an engine as large as TensorFlow is downloaded
 
