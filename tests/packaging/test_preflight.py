@@ -49,13 +49,20 @@ def test_a_file_with_operators_of_its_own_is_not_safe(tmp_path: Path) -> None:
     assert found.remedy
 
 
-def test_a_file_that_refers_to_another_is_not_safe(tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["initializer", "constant", "branch"])
+def test_a_file_that_refers_to_another_is_not_safe(tmp_path: Path, where: str) -> None:
     proto = onnx.load(graph(tmp_path, "") / "model.onnx")
     tensor = helper.make_tensor("w", TensorProto.FLOAT, [1], [1.0])
     tensor.ClearField("float_data")
     tensor.data_location = TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value="weights.bin")
-    proto.graph.initializer.append(tensor)
+    if where == "initializer":
+        proto.graph.initializer.append(tensor)
+    else:
+        constant = helper.make_node("Constant", [], ["w"], value=tensor)
+        inner = helper.make_graph([constant], "inner", [], [helper.make_empty_tensor_value_info("w")])
+        branches = helper.make_node("If", ["x"], ["w"], then_branch=inner, else_branch=inner)
+        proto.graph.node.append(constant if where == "constant" else branches)
     (tmp_path / "model.onnx").write_bytes(proto.SerializeToString())
     assert checks.format_safe(tmp_path, "onnx", {}).result == "failed"
 

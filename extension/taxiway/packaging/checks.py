@@ -11,6 +11,7 @@ import numpy as np
 
 from taxiway.packaging import data_checks
 from taxiway.packaging.frameworks import Export
+from taxiway.packaging.frameworks.graph import foreign_domains, outside
 from taxiway.packaging.manifest import Format, files_in
 from taxiway.packaging.model import (
     ENVIRONMENT,
@@ -37,7 +38,6 @@ LATENCY_MS = 100.0
 MANY_ROWS = 100
 LARGEST_FILES = 10**9
 LARGEST_MEMORY = 2 * 10**9
-_STANDARD_DOMAINS = frozenset(("", "ai.onnx", "ai.onnx.ml"))
 _RECORDS = frozenset((SIGNATURE, ENVIRONMENT, REQUIREMENTS, PARITY, PREFLIGHT, REFERENCE, SAMPLE))
 _FEWEST_TIMES = 10
 _MOST_TIMES = 50
@@ -55,11 +55,16 @@ def format_safe(folder: Path, runtime: Format, engine: Mapping[str, Any]) -> Che
     runtime, engine
         Their format, and what its engine is told.
     """
-    if runtime == "onnx":
+    if runtime in ("onnx", "text"):
         return _plain_onnx(folder / "model.onnx")
-    trusted = engine.get("trusted") or ()
-    named = f" Types that were trusted by name: {', '.join(map(str, trusted))}." if trusted else ""
-    return passed("format_safe", f"The engine for {runtime} opens it without running code of its own.{named}")
+    trusted = engine.get("trusted")
+    if trusted:
+        return passed(
+            "format_safe",
+            f"The engine for {runtime} makes only types that it knows, and these, which were trusted by name "
+            f"and run code of their own: {', '.join(map(str, trusted))}.",
+        )
+    return passed("format_safe", f"The engine for {runtime} opens it without running code that it brings.")
 
 
 def _plain_onnx(path: Path) -> Check:
@@ -72,14 +77,14 @@ def _plain_onnx(path: Path) -> Check:
     except onnx.checker.ValidationError as error:
         reason = str(error).partition("\n")[0]
         return failed("format_safe", f"The ONNX checker refuses the file: {reason}.", "Report it to Taxiway.")
-    domains = {opset.domain for opset in proto.opset_import} - _STANDARD_DOMAINS
-    if domains or proto.functions:
+    domains = foreign_domains(proto)
+    if domains:
         return failed(
             "format_safe",
-            f"The file uses other than standard operators: {', '.join(sorted(domains)) or 'functions'}.",
+            f"The file uses other than standard operators: {', '.join(domains)}.",
             "Convert without custom operators.",
         )
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in proto.graph.initializer):
+    if outside(proto):
         return failed("format_safe", "The file refers to data outside it.", "Export with the weights inside.")
     size = path.stat().st_size / 1024
     return passed(

@@ -59,7 +59,8 @@ def package(
     Parameters
     ----------
     model
-        A fitted scikit-learn estimator or Pipeline.
+        A fitted model of scikit-learn, XGBoost, LightGBM, CatBoost, PyTorch, Keras, TensorFlow or Hugging
+        Face; or the path of an ONNX file, of a SavedModel, of a Hugging Face model or of what MLflow saved.
     name
         The name that all versions of it share.
     reference

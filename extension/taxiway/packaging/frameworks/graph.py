@@ -12,6 +12,9 @@ from typing import Any, TypeAlias
 ModelProto: TypeAlias = Any  # onnx has types for its own use, but none for its submodules
 GraphProto: TypeAlias = Any
 
+#: ONNX's own operators, and those that every ONNX Runtime has besides.
+DOMAINS = frozenset(("", "ai.onnx", "ai.onnx.ml", "com.microsoft"))
+
 
 def canonical(
     model: ModelProto, inputs: Sequence[str], outputs: Mapping[str, str], *, boolean: frozenset[str]
@@ -102,3 +105,42 @@ def _cast_to_boolean(graph: GraphProto, name: str) -> None:
     for output in graph.output:
         if output.name == name:
             output.type.tensor_type.elem_type = TensorProto.BOOL
+
+
+def foreign_domains(model: ModelProto) -> list[str]:
+    """Name the domains of operators that neither ONNX Runtime nor the file itself has."""
+    domains = {opset.domain for opset in model.opset_import}
+    for graph in (model.graph, *model.functions):
+        domains.update(node.domain for node in nodes(graph))
+    return sorted(domains - DOMAINS - {function.domain for function in model.functions})
+
+
+def outside(model: ModelProto) -> list[str]:
+    """Name the tensors whose values lie in another file, which could be any file of this machine."""
+    from onnx import TensorProto
+
+    found = []
+    for graph in (model.graph, *model.functions):
+        found += [
+            str(tensor.name) for tensor in _tensors(graph) if tensor.data_location == TensorProto.EXTERNAL
+        ]
+    return found
+
+
+def nodes(graph: Any) -> Iterator[Any]:
+    """Give every node of a graph or function, and of the graphs inside it."""
+    for node in graph.node:
+        yield node
+        for inner in _subgraphs(node):
+            yield from nodes(inner)
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    yield from getattr(graph, "initializer", ())
+    for sparse in getattr(graph, "sparse_initializer", ()):
+        yield from (sparse.values, sparse.indices)
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+        for inner in _subgraphs(node):
+            yield from _tensors(inner)

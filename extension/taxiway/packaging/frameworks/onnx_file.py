@@ -6,7 +6,7 @@ answers are compared is ONNX Runtime on the file as it was given.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from taxiway.errors import PackagingError
 from taxiway.packaging.frameworks import Answers, Export, Options, Precision
 from taxiway.packaging.frameworks import answers as named
-from taxiway.packaging.frameworks.graph import ModelProto
+from taxiway.packaging.frameworks.graph import ModelProto, foreign_domains, outside
 from taxiway.packaging.frameworks.graph_outputs import classes_of, relabel, without_zipmaps
 from taxiway.packaging.manifest import Scalar, Task
 from taxiway.serving.engines.onnx import DTYPES
@@ -24,8 +24,6 @@ from taxiway.signature import Column
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Domains whose operators ONNX Runtime has itself.
-_DOMAINS = frozenset(("", "ai.onnx", "ai.onnx.ml", "com.microsoft"))
 _FEW = 5_000
 
 
@@ -206,41 +204,19 @@ def _parsed(data: bytes) -> ModelProto:
 
 def _check_whole(model: ModelProto) -> None:
     """Refuse a graph whose weights lie in another file, which could be any file of this machine."""
-    from onnx import TensorProto
-
-    for tensor in _tensors(model.graph):
-        if tensor.data_location == TensorProto.EXTERNAL:
-            raise PackagingError(
-                f"The weights {tensor.name!r} lie in another file.",
-                hint="Save it as one file: onnx.save(onnx.load('model.onnx'), 'whole.onnx').",
-            )
+    for name in outside(model):
+        raise PackagingError(
+            f"The weights {name!r} lie in another file.",
+            hint="Save it as one file: onnx.save(onnx.load('model.onnx'), 'whole.onnx').",
+        )
 
 
 def _check_operators(model: ModelProto) -> None:
-    domains = {opset.domain for opset in model.opset_import} | {one.domain for one in _nodes(model.graph)}
-    for domain in sorted(domains - _DOMAINS - {function.domain for function in model.functions}):
+    for domain in foreign_domains(model):
         raise PackagingError(
             f"The model has operators of the domain {domain!r}, which ONNX Runtime has not got.",
             hint="Export it with standard operators only.",
         )
-
-
-def _nodes(graph: Any) -> Iterator[Any]:
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _nodes(inner)
-
-
-def _tensors(graph: Any) -> Iterator[Any]:
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            yield attribute.t
-            yield from attribute.tensors
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _tensors(inner)
 
 
 def _opened(data: bytes) -> Any:
