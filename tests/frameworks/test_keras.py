@@ -192,6 +192,44 @@ def test_what_reaches_beyond_the_model_is_refused_by_name(
         adapter_for(folder / "saved_model")
 
 
+def test_a_constant_that_is_any_file_is_refused_on_load(tmp_path: Path) -> None:
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    model = Slope()
+    path = tmp_path / "saved_model"
+    tf.saved_model.save(model, str(path), signatures={"serving_default": model.__call__})
+    shutil.rmtree(path / "assets")
+    graph = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
+    node = graph.meta_graphs[0].graph_def.node.add(name="secret", op="ImmutableConst")
+    node.attr["memory_region_name"].s = b"/etc/hostname"
+    (path / "saved_model.pb").write_bytes(graph.SerializeToString())
+    with pytest.raises(EngineError, match="ImmutableConst"):
+        open_engine(tmp_path, "savedmodel")
+
+
+def test_no_operation_that_is_allowed_names_a_file_or_an_address() -> None:
+    """TensorFlow's own list of operations: a release that adds one that reads files fails here."""
+    from tensorflow.core.framework import op_def_pb2
+    from tensorflow.python.client import pywrap_tf_session as session
+
+    from taxiway.serving.engines import savedmodel
+
+    words = {"file", "filename", "path", "region", "url", "library", "address"}
+    words |= {f"{word}s" for word in words}
+    known = op_def_pb2.OpList.FromString(session.TF_GetBuffer(session.TF_GetAllOpList())).op
+    assert len(known) > 1000
+    found = {
+        f"{one.name}.{given.name}"
+        for one in known
+        if savedmodel._allowed(one.name, {}, of_saver=False)
+        for given in (*one.attr, *one.input_arg)
+        if words & set(given.name.lower().split("_"))
+    }
+    assert found == {"CTCBeamSearchDecoder.top_paths"}  # a number of paths through letters
+    others = ("Abort", "Copy", "CopyHost", "DebugIdentity", "TPUPartitionedCall", "XlaLaunchV2")
+    assert not [name for name in others if savedmodel._allowed(name, {}, of_saver=False)]
+
+
 def test_a_graph_beside_the_graph_that_was_read_is_refused(tmp_path: Path) -> None:
     model = Slope()
     path = tmp_path / "saved_model"

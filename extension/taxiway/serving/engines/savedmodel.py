@@ -38,9 +38,13 @@ _HARMLESS = re.compile(
     "|RandomUniform(Int)?|RandomStandardNormal|RandomShuffle|TruncatedNormal|Stateful(Uniform|StandardNormalV2)"
     "|StatelessRandomGetAlg|RngReadAndSkip|RngSkip"
 )
-#: Operations that touch files, processes or Python though TensorFlow calls them free of effects.
+#: Operations that touch files, processes, Python or other devices though TensorFlow calls them free of
+#: effects: an ImmutableConst is any file, a Copy writes where its debug_ops say, Abort ends the process. What
+#: begins with an underscore is TensorFlow's own, and in no graph that it saves.
 _HARMFUL = re.compile(
     "File|PyFunc|Dataset|Iterator|Reader|Snapshot|Debug|Proto|CustomCall|Remote|Rpc|Send|Recv|Summary|Host"
+    "|TPU|Tpu|^(_|Xla|DTensor|Infeed|Prelinearize|Relayout|Copy|Mlir)"
+    "|^(ImmutableConst|GenerateVocabRemapping|Abort)$"
 )
 _FILE_NAMES = frozenset(("ShardedFilename", "ShardedFilespec"))  # these only put a text together
 _SAVER = frozenset(("SaveV2", "RestoreV2", "MergeV2Checkpoints"))
