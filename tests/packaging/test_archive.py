@@ -694,6 +694,29 @@ HOSTILE["signature_of_unknown_types"] = damaged(
 )
 
 
+def made_with_python(python: str) -> Hostile:
+    """It says that it was made with this Python, which uv would be asked for."""
+
+    def make(forgery: Forgery) -> bytes:
+        body = json.loads(forgery.files["environment.json"])
+        forgery.put("environment.json", json.dumps({**body, "python": python}).encode())
+        return forgery.packed()
+
+    return make
+
+
+for title, python in {
+    "a_path": "/tmp/evil.11",
+    "a_relative_path": "./evil.sh",
+    "an_option": "--managed-python",
+    "a_download": "https://evil/python",
+    "a_range": ">=3.8",
+    "nothing": "",
+    "a_line": "3.11.1\n",
+}.items():
+    HOSTILE[f"python_of_{title}"] = made_with_python(python)
+
+
 @hostile
 def another_model_under_its_version(forgery: Forgery) -> bytes:
     forgery.manifest["description"] = "not what this version is"
@@ -738,6 +761,7 @@ REASONS = {
     "name_case_twice": "one file on some systems",
     "name_traversal": "'../evil' cannot be a file of a Model",
     "no_end": "ends too soon",
+    "python_of_a_path": "made with Python '/tmp/evil.11'",
     "requirements_option": "not the name and version of a distribution",
     "something_in_the_padding": "hidden between its files",
 }

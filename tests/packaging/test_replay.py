@@ -21,7 +21,7 @@ import pytest
 
 from taxiway.errors import PackagingError
 from taxiway.packaging import environments, preflight, registry
-from taxiway.packaging.model import REQUIREMENTS, SAMPLE, Model
+from taxiway.packaging.model import ENVIRONMENT, REQUIREMENTS, SAMPLE, Model
 from taxiway.packaging.preflight import Check
 from taxiway.packaging.rehearsal import rehearse
 from taxiway.packaging.replay import differences, replay
@@ -167,6 +167,22 @@ def test_without_an_index_the_reason_is_uvs_and_nothing_is_half_made(
     assert "onnect" in caught.value.message or "127.0.0.1" in caught.value.message
     assert "network" in caught.value.hint
     assert [path.name for path in (taxiway_home / "environments").iterdir()] == [".locks"]
+
+
+@pytest.mark.parametrize("form", ["{}", "{}.11", "../{}", "3.11;{}", "", ">=3.8", "3.11.1\n", "python"])
+def test_what_is_not_a_version_is_never_asked_of_uv_as_an_interpreter(
+    copied: Model, tmp_path: Path, form: str
+) -> None:
+    """A path would be executed by uv."""
+    program, ran = tmp_path / "evil", tmp_path / "ran"
+    program.write_text(f"#!/bin/sh\ntouch {ran}\n")
+    program.chmod(0o755)
+    shutil.copy(program, tmp_path / "evil.11")
+    body = json.loads((copied.path / ENVIRONMENT).read_text())
+    (copied.path / ENVIRONMENT).write_text(json.dumps({**body, "python": form.format(program)}))
+    check = replayed(copied)
+    assert (check.result, ran.exists()) == ("failed", False)
+    assert "is not a version of Python" in check.reason
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from typing import IO, Protocol
 from pydantic import TypeAdapter, ValidationError
 
 from taxiway.errors import CorruptionError, InputError
-from taxiway.packaging import preflight, registry
+from taxiway.packaging import environments, preflight, registry
 from taxiway.packaging.environment import Environment
 from taxiway.packaging.manifest import FILE, Manifest
 from taxiway.packaging.model import ENVIRONMENT, PARITY, PREFLIGHT, REQUIREMENTS, Model
@@ -170,6 +170,8 @@ class Reader:
             # whatever reading JSON of a wrong shape may raise
             reason = " ".join(f"{type(error).__name__}: {error}".splitlines()[:3])
             raise self._wrong(f"its files do not make a Model ({reason})") from error
+        if not environments.is_version(model.environment.python):
+            raise self._wrong(f"it says that it was made with Python {model.environment.python!r}")
         for line in lines:
             if not _PIN.fullmatch(line):
                 raise self._wrong(

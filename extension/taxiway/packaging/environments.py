@@ -26,6 +26,7 @@ MOST_KEPT = 5
 _TIMEOUT = 1800.0
 _LOCKS = ".locks"
 _PARTIAL = ".partial-"
+_VERSION = re.compile(r"\d+\.\d+(\.\d+\w*\+?)?", re.ASCII)
 _NEEDS_NETWORK = (
     "The first time, uv downloads the pinned packages: check the network and uv's index settings."
 )
@@ -48,7 +49,7 @@ def environment(pins: Sequence[str], python: str, tell: Callable[[str], None]) -
     Raises
     ------
     PackagingError
-        uv could not make it.
+        ``python`` is no version, or uv could not make it.
     """
     root = settings().home / "environments"
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -74,8 +75,18 @@ def python_of(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
+def is_version(python: str) -> bool:
+    """Whether that is a version of Python, and not, as uv would take too, the path of any program."""
+    return _VERSION.fullmatch(python) is not None
+
+
 def _interpreter(python: str) -> str:
     """Give what uv is asked for: this interpreter's path, or a minor version."""
+    if not is_version(python):
+        raise PackagingError(
+            f"An environment could not be made: {python!r} is not a version of Python.",
+            hint="The Model says so in environment.json: package it again, or ask whom it comes from.",
+        )
     minor = ".".join(python.split(".")[:2])
     return sys.executable if minor == f"{sys.version_info.major}.{sys.version_info.minor}" else minor
 
