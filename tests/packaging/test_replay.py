@@ -13,6 +13,8 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
 from pathlib import Path
 
@@ -183,6 +185,43 @@ def test_what_is_not_a_version_is_never_asked_of_uv_as_an_interpreter(
     check = replayed(copied)
     assert (check.result, ran.exists()) == ("failed", False)
     assert "is not a version of Python" in check.reason
+
+
+def test_a_projects_settings_do_not_choose_where_packages_come_from(
+    taxiway_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither those of the folder the user is in, nor those above TAXIWAY_HOME."""
+    project = tmp_path / "cloned"
+    project.mkdir()
+    evil = 'index-url = "http://127.0.0.1:9/simple"'
+    for folder in (project, taxiway_home):
+        (folder / "pyproject.toml").write_text(f"[tool.uv]\n{evil}\n")
+        (folder / "uv.toml").write_text(f"{evil}\n")
+    monkeypatch.chdir(project)
+    with environments.environment(pin("h11"), PYTHON, lambda line: None) as folder:
+        assert list(folder.glob("lib/*/site-packages/h11"))
+
+
+@pytest.mark.parametrize("file", ["tiny-1.0.tar.gz", "tiny-1.0-cp27-none-win32.whl"])
+def test_a_wheel_that_is_missing_is_said_to_be(
+    taxiway_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    folder = tmp_path / "index" / "tiny"
+    folder.mkdir(parents=True)
+    (folder / file).touch()
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://127.0.0.1:{server.server_port}/")
+        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+        with (
+            pytest.raises(PackagingError, match=r"tiny==1\.0 has no .*wheels") as caught,
+            environments.environment(["tiny==1.0"], PYTHON, lambda line: None),
+        ):
+            pass
+        server.shutdown()
+    assert "wheel" in caught.value.hint
+    assert "network" not in caught.value.hint
 
 
 @pytest.fixture

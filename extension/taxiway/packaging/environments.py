@@ -30,6 +30,11 @@ _VERSION = re.compile(r"\d+\.\d+(\.\d+\w*\+?)?", re.ASCII)
 _NEEDS_NETWORK = (
     "The first time, uv downloads the pinned packages: check the network and uv's index settings."
 )
+_NO_WHEEL = re.compile(r"has no (usable )?wheels")
+_NEEDS_WHEEL = (
+    "Nothing is built from source for a replay: take a version of it that has a wheel for this Python and "
+    "machine, or put one into an index that uv is told of (UV_INDEX, UV_FIND_LINKS)."
+)
 
 
 @contextmanager
@@ -102,9 +107,12 @@ def _make(folder: Path, pins: Sequence[str], interpreter: str) -> None:
     try:
         pinned = partial / "requirements.txt"
         pinned.write_text("\n".join(pins) + "\n", encoding="utf-8")
+        # uv looks for settings from where it runs upwards: it finds these, and not those of a project
+        (partial / "uv.toml").touch()
         made = partial / "made"
-        _uv("venv", "--quiet", "--relocatable", "--python", interpreter, str(made))
+        _uv(partial, "venv", "--quiet", "--relocatable", "--python", interpreter, str(made))
         _uv(
+            partial,
             # wheels only: to build from source is to run what the pins of an imported Model name
             *("pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--compile-bytecode"),
             *("--python", str(python_of(made)), "--requirements", str(pinned)),
@@ -114,8 +122,8 @@ def _make(folder: Path, pins: Sequence[str], interpreter: str) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _uv(*words: str) -> None:
-    """Run uv with its own settings: indexes, proxies and certificates are the user's."""
+def _uv(folder: Path, *words: str) -> None:
+    """Run uv in ``folder``, with the user's own variables and settings for indexes, proxies, certificates."""
     try:
         from uv import find_uv_bin
 
@@ -124,15 +132,17 @@ def _uv(*words: str) -> None:
         raise PackagingError(
             "An environment could not be made: uv is not installed here.", hint="pip install uv"
         ) from error
-    with processes.started([tool, *words], env=dict(os.environ)) as uv:
+    with processes.started([tool, *words], env=dict(os.environ), cwd=folder) as uv:
         status = uv.wait(_TIMEOUT)
         if status is None:
             raise PackagingError(
                 f"An environment could not be made within {_TIMEOUT / 60:g} minutes.", hint=_NEEDS_NETWORK
             )
         if status:
+            log = uv.log()
             raise PackagingError(
-                f"An environment could not be made: {_reason(uv.log())}.", hint=_NEEDS_NETWORK
+                f"An environment could not be made: {_reason(log)}.",
+                hint=_NEEDS_WHEEL if _NO_WHEEL.search(" ".join(log.split())) else _NEEDS_NETWORK,
             )
 
 
