@@ -16,6 +16,7 @@ from vega_datasets import local_data
 from taxiway.errors import PackagingError
 from taxiway.packaging.frameworks import Options, adapter_for
 from taxiway.packaging.frameworks.arrays import frame_of
+from taxiway.packaging.seeds import in_force
 from taxiway.serving.engines import EngineError, open_engine
 
 from .conftest import Ask, Package, assert_alike
@@ -258,6 +259,16 @@ def test_the_saver_may_not_be_called_by_what_serves(tmp_path: Path) -> None:
     (path / "saved_model.pb").write_bytes(graph.SerializeToString())
     with pytest.raises(EngineError, match="RestoreV2"):
         open_engine(tmp_path, "savedmodel")
+
+
+def test_looking_at_the_seed_changes_no_later_random_number() -> None:
+    adapter = adapter_for(Slope())
+    tf.random.set_seed(1)
+    expected = tf.random.uniform((3,)).numpy()
+    tf.random.set_seed(1)
+    assert adapter.seeds() == {"tensorflow": 1}
+    assert in_force(adapter.seeds())["tensorflow"] == 1
+    np.testing.assert_array_equal(tf.random.uniform((3,)).numpy(), expected)
 
 
 def test_what_cannot_be_packaged_is_said_in_a_sentence(

@@ -35,7 +35,7 @@ def in_force(estimator: Mapping[str, int | str | None], model: Any = None) -> di
         "generators": {**_generators(_notebook(), ""), **_generators(_parameters(model), "model.")},
         "torch": _torch(),
         "keras": _keras(),
-        "tensorflow": _tensorflow(),
+        "tensorflow": tensorflow(),
     }
     kept = {name: value for name, value in found.items() if value not in (None, {})}
     return {**kept, "PYTHONHASHSEED": hash_seed(), "estimator": dict(estimator)}
@@ -104,7 +104,7 @@ def _keras() -> int | None:
     return seed if isinstance(seed, int) else None
 
 
-def _tensorflow() -> int | None:
+def tensorflow() -> int | None:
     """Give what ``tf.random.set_seed`` was called with; the public getter would count itself as a use."""
     module = sys.modules.get("tensorflow.python.eager.context")
     seed = getattr(module, "global_seed", lambda: None)()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from taxiway.errors import PackagingError
+from taxiway.packaging import seeds
 from taxiway.packaging.frameworks import Answers, Export, Options, Precision
 from taxiway.packaging.frameworks.arrays import shape_of
 from taxiway.packaging.frameworks.keras_files import to_onnx, to_savedmodel
@@ -132,10 +133,7 @@ class KerasAdapter:
 
     def seeds(self) -> dict[str, int | str | None]:
         """Give the seed that Keras or TensorFlow was given; see ``Adapter``."""
-        from tensorflow.python.framework import random_seed
-
-        seed = random_seed.get_seed(None)[0]
-        return {"tensorflow": None if seed is None else int(seed)}
+        return {"tensorflow": seeds.tensorflow()}
 
     def modules(self) -> frozenset[str]:
         """Give where the code comes from; see ``Adapter``."""
