@@ -120,9 +120,6 @@ _ADAPTERS = {
     "tensorflow": ("keras", "KerasAdapter"),
     "transformers": ("huggingface", "HuggingFaceAdapter"),
 }
-_LATER = {
-    "statsmodels": "statsmodels",
-}
 SUPPORTED = (
     "fitted scikit-learn estimators and Pipelines, XGBoost, LightGBM and CatBoost models, PyTorch modules, "
     "Keras and TensorFlow models, Hugging Face pipelines, ONNX files and models saved by MLflow"
@@ -150,11 +147,6 @@ def adapter_for(model: Any, options: Options = Options()) -> Adapter:
     if options.format == "skops" and "sklearn" in roots:
         return made("skops", "SkopsAdapter", model, options)
     for root in roots:
-        if root in _LATER:
-            raise PackagingError(
-                f"{_LATER[root]} models ({type(model).__name__}) cannot be packaged yet.",
-                hint=f"Taxiway packages {SUPPORTED}.",
-            )
         if root in _ADAPTERS:
             return made(*_ADAPTERS[root], model, options)
     raise PackagingError(

@@ -151,7 +151,7 @@ class OnnxFileAdapter:
             self._add_label(proto)
         elif floats == names and len(names) == 1 and options.task in (None, "regression"):
             self.task = "regression"
-            self._names = {"" + names[0]: named.of_numbers(_width(outputs[names[0]]) or 1)["prediction"]}
+            self._names = {names[0]: named.of_numbers(_width(outputs[names[0]]) or 1)["prediction"]}
         else:
             raise PackagingError(
                 f"What the outputs {', '.join(names)} mean is not clear.",
