@@ -69,9 +69,11 @@ def test_a_file_that_refers_to_another_is_not_safe(tmp_path: Path, where: str) -
 
 def test_a_column_that_tells_the_target_is_found(weather: Weather) -> None:
     same = weather.inputs.assign(wet=weather.rain.map({True: "yes", False: "no"}))
+    gaps = same.assign(wet=same["wet"].where(same.index % 50 != 0))
     for frame, target, result in (
         (weather.inputs, weather.rain, "passed"),
         (same, weather.rain, "failed"),
+        (gaps, weather.rain, "failed"),
         (weather.inputs, weather.inputs["temp_max"] * 1.8 + 32, "failed"),
         (weather.inputs, weather.inputs["temp_max"] + weather.inputs["wind"], "passed"),
     ):
@@ -91,8 +93,11 @@ def test_rare_classes_and_small_references_are_warned_of() -> None:
 def test_loose_code_and_loose_seeds_are_named(packaged_home: Packaged) -> None:
     locked = packaged_home.model.environment
     assert checks.environment_locked(locked).result == "passed"
-    loose = checks.environment_locked(replace(locked, loose={"my_features": "it has no file"}))
+    cells = replace(locked, loose={"my_features": "it has no file"})
+    loose = checks.environment_locked(cells, "skops")
     assert (loose.level, loose.result) == ("blocking", "failed")
+    graph_alone = checks.environment_locked(cells, "onnx")
+    assert (graph_alone.level, graph_alone.result) == ("warning", "failed"), "a graph is served without it"
     assert "my_features: it has no file" in loose.reason
     assert "forest.random_state" in checks.seeds_recorded({"forest.random_state": None}).reason
     assert checks.seeds_recorded({"forest.random_state": None}).result == "failed"

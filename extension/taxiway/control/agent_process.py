@@ -61,7 +61,7 @@ def start() -> AgentState:
     descriptor = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", "taxiway.control.agent"],
+            [sys.executable, "-P", "-m", "taxiway.control.agent"],
             stdin=subprocess.DEVNULL,
             stdout=descriptor,
             stderr=descriptor,

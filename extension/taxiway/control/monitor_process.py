@@ -123,7 +123,7 @@ class MonitorSupervisor:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         with os.fdopen(os.open(settings().home / "monitor.log", flags, 0o600), "ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "taxiway.control.monitor_process"],
+                [sys.executable, "-P", "-m", "taxiway.control.monitor_process"],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,

@@ -167,7 +167,7 @@ class RunSupervisor:
             )
         with (folder / "log.txt").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "taxiway.retraining.execute", str(folder)],
+                [sys.executable, "-P", "-m", "taxiway.retraining.execute", str(folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

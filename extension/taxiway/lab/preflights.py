@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-_COMMAND = (sys.executable, "-m", "taxiway.lab.preflight_worker")
+_COMMAND = (sys.executable, "-P", "-m", "taxiway.lab.preflight_worker")
 _LINE_BYTES = 2**20
 _LEAVE_SECONDS = 10.0
 _MOST_KEPT = 100

@@ -13,11 +13,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
 import taxiway
 from taxiway.errors import PackagingError
+from taxiway.packaging import digest
 from taxiway.packaging.staging import stage
 from taxiway.settings import settings
 
@@ -42,7 +44,7 @@ class Builder:
         work.mkdir(parents=True)
         self._log = (home / "build.log").open("w+b")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "taxiway.packaging.bento_build"],
+            [sys.executable, "-P", "-m", "taxiway.packaging.bento_build"],
             env={**environment(home), "TMPDIR": str(work)},  # so that a kill leaves nothing elsewhere
             stdin=subprocess.PIPE,
             stdout=self._log,
@@ -120,6 +122,22 @@ def ensure(folder: Path, tag: str) -> None:
 def exists(tag: str) -> bool:
     """Whether BentoML's store holds a finished Bento of that tag, and its model."""
     return all(_finished(kind, tag) for kind in _MARKS)
+
+
+def sound(tag: str, files: Mapping[str, str]) -> bool:
+    """Whether the Bento is there, and its copy of the Model holds these files: path → SHA-256."""
+    name, _, version = tag.partition(":")
+    copy = settings().bentoml_home / "models" / name / version
+    return exists(tag) and all(
+        (copy / path).is_file() and digest.of_file(copy / path) == wanted for path, wanted in files.items()
+    )
+
+
+def discard(tag: str) -> None:
+    """Remove what is left of a damaged Bento."""
+    name, _, version = tag.partition(":")
+    for kind in _MARKS:
+        shutil.rmtree(settings().bentoml_home / kind / name / version, ignore_errors=True)
 
 
 def environment(home: Path | None = None) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,15 +114,19 @@ def signature_complete(signature: Signature) -> Check:
     )
 
 
-def environment_locked(environment: Environment) -> Check:
-    """Check that all code of the model comes from released versions, or goes along with it."""
+def environment_locked(environment: Environment, runtime: Format = "onnx") -> Check:
+    """Check that all code of the model comes from released versions, or goes along with it.
+
+    What is served from a graph does without that code; only a new training needs it.
+    """
     if environment.loose:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in environment.loose.items())
-        return failed(
+        found = failed(
             "environment_locked",
             f"The model uses code that no released version holds and that cannot go along: {reasons}.",
             "Move it into a module (a .py file) and import it from there, or waive this check.",
         )
+        return found if runtime == "skops" else replace(found, level="warning")
     count = f"{len(environment.needed)} distributions are recorded with their versions"
     if not environment.local:
         return passed("environment_locked", f"{count}.")
@@ -275,7 +280,7 @@ def each(
     yield format_safe(export.folder, export.runtime, export.engine)
     yield parity(report)
     yield signature_complete(signature)
-    yield environment_locked(environment)
+    yield environment_locked(environment, export.runtime)
     yield skipped("clean_replay", "It was not replayed yet.", "Run the preflight, as by model.preflight().")
     yield data_checks.target_leakage(reference, target)
     yield data_checks.identifier_columns(reference)

@@ -117,6 +117,8 @@ def _tells(column: pd.Series[Any], target: pd.Series[Any]) -> bool:
     """Say whether the column equals the target, stands for it one to one, or is it on another scale."""
     import pandas as pd
 
+    known = (column.notna() & target.notna()).to_numpy()
+    column, target = column[known], target[known]
     kinds = target.nunique()
     if kinds < 2 or column.nunique() < 2:
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from taxiway.errors import InputError, PackagingError
 from taxiway.packaging import bento, digest, distributions, lineage, registry, seeds, sources
 from taxiway.packaging import parity as parities
 from taxiway.packaging import progress as progresses
+from taxiway.packaging.checks import LATENCY_MS
 from taxiway.packaging.draft import Draft
 from taxiway.packaging.frameworks import Options, adapter_for
 from taxiway.packaging.inference import check_signature, columns_of
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]
 
 _SAMPLE_ROWS = 20
+_OF_THE_DISK = frozenset(
+    getattr(errno, name) for name in ("EACCES", "EDQUOT", "EFBIG", "EIO", "ENOSPC", "EPERM", "EROFS")
+)
 
 
 def package(
@@ -47,7 +52,7 @@ def package(
     format: Format | None = None,
     trust: Iterable[str] = (),
     requires: Iterable[str] = (),
-    latency_ms: float = 100.0,
+    latency_ms: float = LATENCY_MS,
     waive: Iterable[str] = (),
     replay: bool = True,
     progress: Progress | None = None,
@@ -153,11 +158,13 @@ def package(
             )
             packaged = _stored(draft, folder / "model", builder, tell)
     except OSError as error:
+        if error.errno not in _OF_THE_DISK:
+            raise
         raise PackagingError(
             f"{name} could not be written: {error.strerror or error}.",
             hint=f"Look at the space and the permissions of {settings().home}; nothing was half-written.",
         ) from error
-    if replay and packaged.checks["clean_replay"].result == "skipped":
+    if replay and packaged.checks["clean_replay"].result in ("skipped", "failed"):
         packaged.preflight(
             lambda said: tell(f"{packaged.tag}: {said}") if isinstance(said, str) else None, waive=waived
         )
@@ -174,7 +181,8 @@ def _stored(draft: Draft, folder: Path, builder: bento.Builder, tell: Progress) 
     there = registry.intact(draft.name, version)
     if there is not None and there.origin is None:  # what an import reports of itself gives way to our own
         tell(f"{tag}: packaged before, nothing to write")
-        if not bento.exists(tag):
+        if not bento.sound(tag, there.manifest.files):
+            bento.discard(tag)
             builder.build(there.path, tag)
             builder.install(tag)
         return there

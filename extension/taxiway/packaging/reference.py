@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: One ONNX input per column does not serve beyond this.
 MOST_COLUMNS = 2_000
+#: Pixels fill one tensor together.
+MOST_PIXELS = 20_000
 _WITH_REALS = frozenset(("floating", "mixed-integer-float"))
 
 
@@ -33,9 +35,10 @@ def check_frame(frame: Any, *, what: str = "reference") -> pd.DataFrame:
     if not rows or not width:
         hint = "Pass the data the model was trained on." if what == "reference" else f"Leave {what} out."
         raise InputError(f"{what} is empty ({rows} rows, {width} columns).", hint=hint)
-    if width > MOST_COLUMNS:
+    most = MOST_COLUMNS if width <= MOST_COLUMNS or _pixels(frame) is None else MOST_PIXELS
+    if width > most:
         raise InputError(
-            f"{what} has {width:,} columns; at most {MOST_COLUMNS:,} can be served by name.",
+            f"{what} has {width:,} columns; at most {most:,} can be served by name.",
             hint="Select or project the columns before the model, and package what follows.",
         )
     if isinstance(frame.columns, pd.MultiIndex):
@@ -239,3 +242,10 @@ def _no_frame(given: Any, what: str) -> InputError:
         hint = f"Pass {what}=X_train as a DataFrame, so that every column has a name."
     article = "an" if kind[0] in "aeiou" else "a"
     return InputError(f"{what} is {article} {kind}, not a pandas DataFrame.", hint=hint)
+
+
+def _pixels(frame: pd.DataFrame) -> tuple[int, ...] | None:
+    """Give the shape of the array that the frame was made of, if it was."""
+    from taxiway.packaging.frameworks.arrays import shape_of
+
+    return shape_of([str(name) for name in frame.columns])

@@ -5,6 +5,7 @@ Written by hand, because a framework's share of a one-row request is larger than
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ import orjson
 
 from taxiway.serving.admission import Admission
 from taxiway.serving.asgi import Receive, Scope, Send
+from taxiway.serving.contract import check
 from taxiway.serving.docs import PAGE, origin, write_page
 from taxiway.serving.exchange import Exchange
 from taxiway.serving.identifiers import request_id
@@ -28,6 +30,8 @@ from taxiway.serving.requests import SHAPES
 from taxiway.serving.routes import Call, Route, fixed
 from taxiway.serving.runtime import Runtime
 from taxiway.serving.spool import BUDGET_BYTES, SpoolWriter
+
+_log = logging.getLogger(__name__)
 
 Role = Literal["live", "shadow"]
 
@@ -73,6 +77,10 @@ def create_app(
     """
     runtime = Runtime(Path(model_dir), threads=threads)
     runtime.self_check()
+    contract = check(Path(model_dir))
+    _log.log(
+        logging.WARNING if contract.verdict == "differs" else logging.INFO, "%s: %s", runtime.tag, contract
+    )
     spool = SpoolWriter(Path(spool_dir), role, budget_bytes=spool_budget)
     return App(runtime, spool, role, policies, limits or Limits(), token)
 
