@@ -729,11 +729,55 @@ def another_model_file_under_its_version(forgery: Forgery) -> bytes:
     return forgery.packed()
 
 
-@hostile
-def a_needed_file_not_even_named(forgery: Forgery) -> bytes:
-    forgery.manifest["size_bytes"] -= len(forgery.files.pop("preflight.json"))
-    del forgery.manifest["files"]["preflight.json"]
-    return forgery.packed()
+NEEDED = (
+    *("environment.json", "parity.json", "preflight.json", "requirements.txt", "sample.json"),
+    *("signature.json", "reference.bin", "model.onnx"),
+)
+
+
+def without(name: str) -> Hostile:
+    """A file that every Model has is not even named."""
+
+    def make(forgery: Forgery) -> bytes:
+        forgery.manifest["size_bytes"] -= len(forgery.files.pop(name))
+        del forgery.manifest["files"][name]
+        return forgery.readdressed().packed()
+
+    return make
+
+
+def longer_than_it_may_be(name: str) -> Hostile:
+    """A file that would be read as a whole, is larger than that, as header and manifest agree."""
+
+    def make(forgery: Forgery) -> bytes:
+        size = archive.MANIFEST_LIMIT + 1
+        forgery.manifest["size_bytes"] += size - len(forgery.files[name])
+        members = forgery.members()
+        at = next(index for index, (info, _) in enumerate(members) if info.name == name)
+        return pack(members[:at])[:-1024] + pack([(member(name, size), b"[" * 4096)], tarfile.GNU_FORMAT)
+
+    return make
+
+
+def run_by(runtime: str, *names: str) -> Hostile:
+    """It is for this engine, whose files these are but for one."""
+
+    def make(forgery: Forgery) -> bytes:
+        forgery.manifest["runtime"] = runtime
+        for name in names:
+            forgery.put(name, b"x")
+        return forgery.readdressed().packed()
+
+    return make
+
+
+for name in NEEDED:
+    HOSTILE[f"no_{name}"] = without(name)
+    if name not in ("reference.bin", "model.onnx"):
+        HOSTILE[f"endless_{name}"] = longer_than_it_may_be(name)
+HOSTILE["no_model.skops"] = run_by("skops")
+HOSTILE["no_saved_model.pb"] = run_by("savedmodel", "saved_model/variables/variables.index")
+HOSTILE["no_tokenizer"] = run_by("text", "tokenizer/tokenizer.json")
 
 
 HOSTILE["preflight_of_unknown_checks"] = damaged(
@@ -761,6 +805,11 @@ REASONS = {
     "name_case_twice": "one file on some systems",
     "name_traversal": "'../evil' cannot be a file of a Model",
     "no_end": "ends too soon",
+    "no_model.skops": "names no model.skops",
+    "no_saved_model.pb": "names no saved_model/saved_model.pb",
+    "no_tokenizer": "names no tokenizer.json",
+    **{f"no_{name}": f"names no {name}" for name in NEEDED},
+    **{f"endless_{name}": f"{name} is 16777217 bytes long" for name in NEEDED[:6]},
     "python_of_a_path": "made with Python '/tmp/evil.11'",
     "requirements_option": "not the name and version of a distribution",
     "something_in_the_padding": "hidden between its files",
@@ -813,6 +862,7 @@ def test_types_to_trust_are_named_by_the_user_and_not_by_the_file(
 ) -> None:
     forgery = Forgery.of(packaged.model)
     forgery.manifest.update(runtime="skops", engine={"trusted": ["evil.Step", "numpy.ufunc"]})
+    forgery.put("model.skops", b"evil")
     given = tmp_path / "forged.taxiway"
     given.write_bytes(forgery.readdressed().packed())
     for trust in ((), ("numpy.ufunc",)):

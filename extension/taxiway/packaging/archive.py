@@ -26,13 +26,32 @@ from taxiway.errors import CorruptionError, InputError
 from taxiway.packaging import environments, preflight, registry
 from taxiway.packaging.environment import Environment
 from taxiway.packaging.manifest import FILE, Manifest
-from taxiway.packaging.model import ENVIRONMENT, PARITY, PREFLIGHT, REQUIREMENTS, Model
+from taxiway.packaging.model import (
+    ENVIRONMENT,
+    PARITY,
+    PREFLIGHT,
+    REFERENCE,
+    REQUIREMENTS,
+    SAMPLE,
+    SIGNATURE,
+    Model,
+)
 from taxiway.packaging.parity import Parity
 from taxiway.packaging.preflight import Preflight
 from taxiway.signature import Signature
 
 EXTENSION = ".taxiway"
+#: The most bytes of a manifest, and of any other file that is read as a whole to look into it.
 MANIFEST_LIMIT = 16 * 2**20
+
+_RECORDS = frozenset((ENVIRONMENT, PARITY, PREFLIGHT, REQUIREMENTS, SAMPLE, SIGNATURE))
+#: What each engine opens.
+_OPENED = {
+    "onnx": ("model.onnx",),
+    "savedmodel": ("saved_model/saved_model.pb",),
+    "skops": ("model.skops",),
+    "text": ("model.onnx", "tokenizer.json"),
+}
 
 #: Folders that a Model may have; all other files lie at its top.
 FOLDERS = ("saved_model", "sources", "tokenizer")
@@ -112,6 +131,8 @@ class Reader:
             size = self._next_size(name)
             if size > left:
                 raise self._wrong(f"{name} makes it larger than the {total} bytes that its manifest declares")
+            if name in _RECORDS and size > MANIFEST_LIMIT:
+                raise self._wrong(f"{name} is {size} bytes long, and may have {MANIFEST_LIMIT}")
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("xb") as file:
@@ -152,6 +173,9 @@ class Reader:
         if manifest.bento not in (None, f"{manifest.name}:{manifest.version}"):
             raise self._wrong(f"its Bento is said to be another's, {manifest.bento}")
         check_paths(manifest.files, self._shown)
+        missing = sorted({*_RECORDS, REFERENCE, *_OPENED[manifest.runtime]}.difference(manifest.files))
+        if missing:
+            raise self._wrong(f"its manifest names no {', no '.join(missing)}")
         return manifest
 
     def _check_opens(self, folder: Path) -> None:
