@@ -325,3 +325,31 @@ def test_a_full_disk_is_told_and_leaves_nothing(
         package(classifier, name="rain", reference=weather.inputs)
     (taxiway_home / "store").unlink()
     assert taxiway.models() == []
+
+
+def test_a_damaged_bento_is_built_again(taxiway_home: Path, weather: Weather, classifier: Pipeline) -> None:
+    model = package(classifier, name="rain", reference=weather.inputs)
+    copy = taxiway_home / "bentoml" / "models" / model.name / model.version / "model.onnx"
+    sound = copy.read_bytes()
+    copy.write_bytes(b"half")
+    assert package(classifier, name="rain", reference=weather.inputs) == model
+    assert copy.read_bytes() == sound
+
+
+def test_a_replay_that_failed_for_want_of_a_network_is_tried_again(
+    taxiway_home: Path, weather: Weather, classifier: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as offline:
+        offline.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+        offline.setenv("UV_NO_CACHE", "1")
+        offline.setenv("UV_HTTP_RETRIES", "0")
+        for name in ("UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_FIND_LINKS", "UV_CONFIG_FILE"):
+            offline.delenv(name, raising=False)
+        offline.setenv("UV_NO_CONFIG", "1")
+        model = taxiway.package(classifier, name="rain", reference=weather.inputs)
+    failed = model.checks["clean_replay"]
+    assert (failed.level, failed.result) == ("blocking", "failed")
+    assert "environment could not be made" in failed.reason
+    again = taxiway.package(classifier, name="rain", reference=weather.inputs)
+    assert again == model
+    assert again.checks["clean_replay"].result == "passed"
