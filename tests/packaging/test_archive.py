@@ -754,7 +754,7 @@ def longer_than_it_may_be(name: str) -> Hostile:
         forgery.manifest["size_bytes"] += size - len(forgery.files[name])
         members = forgery.members()
         at = next(index for index, (info, _) in enumerate(members) if info.name == name)
-        return pack(members[:at])[:-1024] + pack([(member(name, size), b"[" * 4096)], tarfile.GNU_FORMAT)
+        return pack(members[:at])[:-1024] + pack([(member(name, size), b"[" * 4096)])
 
     return make
 
