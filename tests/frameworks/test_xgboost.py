@@ -10,11 +10,15 @@ import pandas as pd
 import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from sklearn.ensemble import VotingRegressor
+from sklearn.linear_model import LinearRegression
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from taxiway.errors import PackagingError
+from taxiway.packaging import distributions
+from taxiway.packaging.frameworks import adapter_for
 
 from .conftest import Ask, Package, assert_alike
 
@@ -143,3 +147,11 @@ def test_a_missing_converter_names_the_extra(package: Package, monkeypatch: pyte
     with pytest.raises(PackagingError, match="onnxmltools is not installed") as refused:
         package(xgboost.XGBClassifier(n_estimators=5).fit(IRIS, SPECIES), IRIS)
     assert refused.value.hint == "pip install 'taxiway[xgboost]'"
+
+
+def test_a_booster_within_an_ensemble_is_needed() -> None:
+    inner = xgboost.XGBRegressor(n_estimators=2)
+    model = VotingRegressor([("trees", inner), ("line", LinearRegression())]).fit(DIABETES, PROGRESS)
+    needed = distributions.needed_by(adapter_for(model).modules())
+    assert "scikit-learn" in needed
+    assert {"xgboost", "xgboost-cpu"} & needed.keys()

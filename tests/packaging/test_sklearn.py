@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans, MiniBatchKMeans
-from sklearn.compose import ColumnTransformer
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 from sklearn.ensemble import (
     ExtraTreesClassifier,
@@ -22,10 +25,13 @@ from sklearn.ensemble import (
     IsolationForest,
     RandomForestClassifier,
     RandomForestRegressor,
+    StackingRegressor,
+    VotingRegressor,
 )
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, SGDOneClassSVM
 from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.naive_bayes import GaussianNB
@@ -36,6 +42,7 @@ from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, S
 from sklearn.svm import SVC, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier
 
+from taxiway.packaging import sources
 from taxiway.packaging.frameworks import adapter_for
 from taxiway.packaging.inference import columns_of
 from taxiway.packaging.parity import Parity
@@ -305,3 +312,39 @@ def test_seeds_are_found_in_every_step(weather: Weather) -> None:
     assert adapter_for(two).seeds() == {"random_state": 3}
     three = LogisticRegression(max_iter=1000).fit(weather.inputs[NUMERIC], weather.rain)
     assert adapter_for(three).seeds() == {}
+
+
+def test_the_modules_of_estimators_within_others_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a package of the user's own with two modules, both imported, only the one in use goes along."""
+    folder = tmp_path / "own_models"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    (folder / "unused.py").write_text("")
+    (folder / "used.py").write_text("from sklearn.linear_model import Ridge\nclass Own(Ridge):\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        own = importlib.import_module("own_models.used").Own()
+        importlib.import_module("own_models.unused")
+        inputs, target = load_diabetes(return_X_y=True, as_frame=True)
+        for outer in (
+            own,
+            make_pipeline(StandardScaler(), own),
+            VotingRegressor([("own", own)]),
+            StackingRegressor([("own", own)], final_estimator=own),
+            MultiOutputRegressor(own),
+            GridSearchCV(make_pipeline(own), {"own__alpha": [1.0]}),
+            TransformedTargetRegressor(own),
+        ):
+            multiple = isinstance(outer, MultiOutputRegressor)
+            outer.fit(inputs, np.c_[target, target] if multiple else target)
+            found = adapter_for(outer).modules()
+            assert "own_models.used" in found
+            assert sources.collect(found).keys() == {"own_models/__init__.py", "own_models/used.py"}
+        kinds, target = load_iris(return_X_y=True, as_frame=True)
+        calibrated = CalibratedClassifierCV(make_pipeline(StandardScaler(), LogisticRegression()))
+        assert "sklearn.preprocessing._data" in adapter_for(calibrated.fit(kinds, target)).modules()
+    finally:
+        for name in ("own_models", "own_models.used", "own_models.unused"):
+            sys.modules.pop(name, None)

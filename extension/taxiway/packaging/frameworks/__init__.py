@@ -98,7 +98,7 @@ class Adapter(Protocol):
         ...
 
     def modules(self) -> frozenset[str]:
-        """Give the top-level modules that the model's code comes from."""
+        """Give the full names of the modules that the model's classes are defined in."""
         ...
 
 

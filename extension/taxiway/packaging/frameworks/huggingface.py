@@ -123,7 +123,7 @@ class HuggingFaceAdapter:
 
     def modules(self) -> frozenset[str]:
         """Give where the code comes from; see ``Adapter``."""
-        own = type(self._pipeline.model).__module__.partition(".")[0]
+        own = type(self._pipeline.model).__module__
         return frozenset({own, "transformers", "tokenizers", "torch"})
 
 

@@ -139,8 +139,8 @@ class KerasAdapter:
         """Give where the code comes from; see ``Adapter``."""
         layers = getattr(self._model, "_flatten_layers", None)
         parts = [self._model, *(layers() if layers is not None else ())]
-        own = {type(part).__module__.partition(".")[0] for part in parts}
-        return frozenset((own - {"pathlib"}) | {"tensorflow"})
+        own = {type(part).__module__ for part in parts if not isinstance(part, Path)}
+        return frozenset(own | {"tensorflow"})
 
     @property
     def _kind(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,21 @@ _EXACT_SOLVERS = frozenset(
 )
 #: What is fitted on an array as well, and tells by its ``feature_names_in_`` that it was not.
 _ARRAYS = frozenset(("lightgbm", "sklearn", "xgboost"))
+#: What has one of these is a step, and what is under one of those is a step, or holds some.
+_METHODS = ("fit", "predict", "predict_proba", "transform", "get_params")
+_INNER = (
+    "best_estimator_",
+    "calibrated_classifiers_",
+    "estimator",
+    "estimator_",
+    "estimators_",
+    "final_estimator_",
+    "regressor_",
+    "steps",
+    "transformer_",
+    "transformer_list",
+    "transformers_",
+)
 
 
 class SklearnAdapter:
@@ -101,8 +116,7 @@ class SklearnAdapter:
 
     def modules(self) -> frozenset[str]:
         """Give where the code comes from; see ``Adapter``."""
-        steps = [self._model, *(step for _, step in parts(self._model))]
-        return frozenset(type(step).__module__.partition(".")[0] for step in steps)
+        return frozenset(type(step).__module__ for step in _every(self._model))
 
     def _given(self, frame: pd.DataFrame) -> Any:
         return frame if self.framed else frame.to_numpy()
@@ -141,6 +155,24 @@ class SklearnAdapter:
             raise PackagingError(
                 f"The {kind} is not fitted yet.", hint="Call its fit(X_train, y_train) first."
             ) from error
+
+
+def _every(model: Any) -> Iterator[Any]:
+    """Give the model, and every step and estimator among its parameters and in what it was fitted to."""
+    todo, seen = [model], set()
+    while todo:
+        one = todo.pop()
+        if id(one) in seen or isinstance(one, (str, type)):
+            continue
+        seen.add(id(one))
+        if isinstance(one, dict):
+            todo += one.values()
+        elif isinstance(one, (list, tuple)) or (isinstance(one, np.ndarray) and one.dtype.kind == "O"):
+            todo += np.ravel(one) if isinstance(one, np.ndarray) else one
+        elif any(hasattr(one, name) for name in _METHODS):
+            yield one
+            todo += one.get_params(deep=True).values() if hasattr(one, "get_params") else ()
+            todo += [getattr(one, name) for name in _INNER if name in getattr(one, "__dict__", ())]
 
 
 def _first(model: Any) -> type:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,15 @@ class SkopsAdapter(SklearnAdapter):
 
     def modules(self) -> frozenset[str]:
         """Give where the code comes from; see ``Adapter``."""
-        return super().modules() | {name.partition(".")[0] for name in self._trusted}
+        return super().modules() | set(map(_module_of, self._trusted))
+
+
+def _module_of(name: str) -> str:
+    """Give the module that a type is defined in, which a class within a class is not directly."""
+    module = name.rpartition(".")[0]
+    while "." in module and module not in sys.modules:
+        module = module.rpartition(".")[0]
+    return module
 
 
 def _served(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -96,7 +96,7 @@ class TorchAdapter:
 
     def modules(self) -> frozenset[str]:
         """Give where the code comes from; see ``Adapter``."""
-        return frozenset(type(part).__module__.partition(".")[0] for part in self._model.modules())
+        return frozenset(type(part).__module__ for part in self._model.modules())
 
     def _asked(self, frame: pd.DataFrame, device: torch.device, dtype: torch.dtype) -> Any:
         try:
