@@ -23,6 +23,7 @@ import pytest
 
 from taxiway.errors import PackagingError
 from taxiway.packaging import environments, preflight, registry
+from taxiway.packaging import replay as replay_module
 from taxiway.packaging.model import ENVIRONMENT, REQUIREMENTS, SAMPLE, Model
 from taxiway.packaging.preflight import Check
 from taxiway.packaging.rehearsal import rehearse
@@ -351,6 +352,49 @@ def test_numbers_are_compared_within_parity_and_labels_exactly() -> None:
     assert found("rain", "rain", exactly) == 0
     assert found("rain", "snow", exactly) == 1
     assert found(True, 1.00001) == 1
+
+
+class Answering:
+    """A serving process that gives these rows, whatever it is asked."""
+
+    seconds = 1.0
+
+    def __init__(self, rows: list[dict[str, object]]) -> None:
+        self._rows = rows
+
+    def predict(self, records: object) -> list[dict[str, object]]:
+        return self._rows
+
+
+def test_answers_are_counted_before_they_are_compared(copied: Model) -> None:
+    answers = copied.sample()["original"]
+    rows = [dict(zip(answers, row, strict=True)) for row in zip(*answers.values(), strict=True)]
+    compared = partial(replay_module._compared, copied)
+    assert compared(Answering(rows), 1).result == "passed"
+    for some in ([], rows[:-1], [*rows, rows[0]]):
+        check = compared(Answering(some), 1)
+        assert check.result == "failed"
+        assert f"20 rows are asked, and {len(some)} are answered" in check.reason
+
+
+@pytest.mark.parametrize(
+    ("sample", "reason"),
+    [
+        ({"records": [], "outputs": {}}, "nothing to compare"),
+        ({"records": [{}], "outputs": {}}, "nothing to compare"),
+        ({"records": [{}], "outputs": {"label": []}}, "1 rows, but 0 answers of output 'label'"),
+        ({"records": [{}], "outputs": {"label": [0, 1]}}, "1 rows, but 2 answers"),
+        ({"records": [{}], "outputs": {"label": [1], "evil": [1]}}, "no tolerance for 'evil'"),
+    ],
+)
+def test_a_sample_that_proves_nothing_is_a_failed_check(
+    copied: Model, sample: dict[str, object], reason: str
+) -> None:
+    (copied.path / SAMPLE).write_text(json.dumps(sample))
+    rows: list[dict[str, object]] = [{"label": 1}] * len(list(sample["records"]))
+    check = replay_module._compared(copied, Answering(rows), 1)
+    assert check.result == "failed"
+    assert reason in check.reason
 
 
 def test_a_model_known_to_differ_is_held_to_its_own_answers(copied: Model) -> None:

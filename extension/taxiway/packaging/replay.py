@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,9 @@ def _compared(model: Model, process: Rehearsal, pins: int) -> Check:
     # of a model whose export is known to differ, the export's own answers are expected
     expected = sample["outputs"] if waived else sample.get("original", sample["outputs"])
     given = process.predict(sample["records"])
+    mismatched = _mismatched(len(sample["records"]), expected, given, model.parity.tolerances)
+    if mismatched is not None:
+        return failed("clean_replay", mismatched, "Package the model again; if it stays so, report it.")
     found = list(differences(expected, given, model.parity.tolerances))
     if found:
         row, output, one, other = found[0]
@@ -78,6 +81,24 @@ def _compared(model: Model, process: Rehearsal, pins: int) -> Check:
         f"{len(given)} rows answered alike in a fresh environment of {pins} pinned packages; "
         f"it was ready in {process.seconds:.1f} s.",
     )
+
+
+def _mismatched(
+    rows: int, expected: Mapping[str, Sequence[Any]], given: Rows, tolerances: Iterable[str]
+) -> str | None:
+    """Say why the answers cannot be compared one by one; None if they can be."""
+    if not rows or not expected:
+        return "The Model's sample has nothing to compare."
+    if len(given) != rows:
+        return f"In a fresh environment {rows} rows are asked, and {len(given)} are answered."
+    for output, values in expected.items():
+        if len(values) != rows:
+            return f"The Model's sample has {rows} rows, but {len(values)} answers of output {output!r}."
+    judged = frozenset(tolerances)
+    unjudged = [output for output in expected if output not in judged]
+    if unjudged:
+        return f"The parity report has no tolerance for {', '.join(map(repr, unjudged))}."
+    return None
 
 
 def differences(
