@@ -12,11 +12,14 @@ import stat
 import subprocess
 import sys
 import tarfile
+import threading
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import fsspec
 import pytest
@@ -300,10 +303,70 @@ def test_an_unreadable_source_is_told_and_leaves_nothing(
         ("simplecache::s3://key:secret@bucket/a", "simplecache::s3://bucket/a"),
         ("https://user:secret@[::1]:80/a", "https://…"),
         ("/a/b@c?d", "/a/b@c?d"),
+        ("s3://?secret", "s3://"),
     ],
 )
 def test_no_credential_is_shown_or_recorded(place: str, shown: str) -> None:
     assert transfer.without_secrets(place) == shown
+
+
+SECRET = "q7/Zk+9'hush"  # signs that libraries write otherwise than they were given
+SIGNED = f"?X-Amz-Credential=AKIAXYZ&X-Amz-Signature={quote(SECRET, safe='')}"
+
+
+class Forbidding(BaseHTTPRequestHandler):
+    """A store of files that lets nobody in."""
+
+    def do_GET(self) -> None:
+        self.send_error(403)
+
+    do_HEAD = do_PUT = do_GET
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+def test_what_a_web_server_refuses_is_told_without_the_signature(taxiway_home: Path) -> None:
+    pytest.importorskip("aiohttp")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Forbidding) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        where = f"127.0.0.1:{server.server_port}/a.taxiway"
+        for place in (f"http://{where}{SIGNED}", f"simplecache::http://{where}{SIGNED}"):
+            with pytest.raises(TaxiwayError) as caught:
+                transfer.import_model(place)
+            told = f"{caught.value.message} {caught.value.hint}"
+            assert where in told
+            assert "403" in told or "simplecache" in place
+            for secret in ("hush", "Signature", "AKIAXYZ"):
+                assert secret not in told
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "403, message='Forbidden', url='https://host/a{signed}'",
+        "403, message='Forbidden', url=URL('https://host/a{signed}')",
+        "Max retries exceeded with url: /a{signed} (Caused by 403)",
+        "moved to https://user:hushhush@other/b{signed}, and failed",
+        "no such bucket: key:{secret}@bucket",
+        "signature {secret} is wrong",
+        "{place} is forbidden",
+    ],
+)
+def test_no_error_of_a_library_tells_a_secret(
+    taxiway_home: Path, memory: Any, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    place = f"memory://key:{quote(SECRET, safe='')}@bucket/a.taxiway{SIGNED}"
+
+    def fail(*_: object, **__: object) -> None:
+        raise PermissionError(text.format(signed=SIGNED, secret=SECRET, place=place))
+
+    monkeypatch.setattr(type(memory), "isdir", fail)
+    with pytest.raises(InputError, match="cannot be read") as caught:
+        transfer.import_model(place)
+    for secret in ("hush", "Signature", "AKIAXYZ", "%2F"):
+        assert secret not in caught.value.message
 
 
 # --- what may not come in

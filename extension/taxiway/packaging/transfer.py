@@ -6,6 +6,7 @@ A place is a path, or a URL such as ``s3://bucket/models/``. An import runs noth
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from packaging.utils import canonicalize_name
 
@@ -40,6 +41,10 @@ EXTRAS = {
     "abfs": "azure",
     "abfss": "azure",
 }
+
+_URL = re.compile(r"[\w+.:-]+://\S+")
+_QUERY = re.compile(r"\?\S*=\S*")
+_SHORTEST_SECRET = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,7 @@ def export(
     found = registry.load(model if isinstance(model, str) else model.tag)
     fs, path = _reach(place)
     shown = without_secrets(place)
-    with _answering(shown, "written"):
+    with _answering(place, shown, "written"):
         if str(place).endswith("/") or fs.isdir(path):
             path = f"{path.rstrip('/')}/{found.name}-{found.version}{EXTENSION}"
             shown = f"{shown.rstrip('/')}/{found.name}-{found.version}{EXTENSION}"
@@ -135,14 +140,14 @@ def import_model(
     """
     fs, path = _reach(place)
     shown = without_secrets(place)
-    with _answering(shown, "read"):
+    with _answering(place, shown, "read"):
         if fs.isdir(path):
             raise InputError(
                 f"{shown} is a folder.", hint=f"Name a file in it, such as NAME-VERSION{EXTENSION}."
             )
         file = fs.open(path, "rb")
     try:
-        reader = archive.Reader(_Remote(file, shown), shown)
+        reader = archive.Reader(_Remote(file, place, shown), shown)
         trusted = frozenset(trust)
         _check_trust(reader.manifest, trusted, shown)
         origin = Origin(shown, datetime.now(UTC).isoformat(), by)
@@ -162,7 +167,9 @@ def without_secrets(place: str | Path) -> str:
             scheme, host, path, _, _ = urlsplit(part)
         except ValueError:
             return f"{place.partition('://')[0]}://…"
-        parts.append(urlunsplit((scheme, host.rpartition("@")[2], path, "", "")) if host or path else part)
+        parts.append(
+            urlunsplit((scheme, host.rpartition("@")[2], path, "", "")) if host or path else f"{scheme}://"
+        )
     return "::".join(parts)
 
 
@@ -227,14 +234,15 @@ def _same(there: Model, manifest: Manifest, shown: str) -> Model:
 class _Remote:
     """A file of some file system, whose errors become Taxiway's."""
 
-    def __init__(self, file: IO[bytes], shown: str) -> None:
+    def __init__(self, file: IO[bytes], place: str | Path, shown: str) -> None:
         self._file = file
+        self._place = place
         self._shown = shown
 
     def read(self, size: int) -> bytes:
         """Give ``size`` bytes, or fewer at the end of the file."""
         parts = []
-        with _answering(self._shown, "read"):
+        with _answering(self._place, self._shown, "read"):
             while size and (part := self._file.read(size)):
                 parts.append(part)
                 size -= len(part)
@@ -260,7 +268,7 @@ def _reach(place: str | Path) -> tuple[AbstractFileSystem, str]:
         ) from error
     except Exception as error:
         raise InputError(
-            f"{without_secrets(text)} cannot be reached: {_reason(error)}.",
+            f"{without_secrets(text)} cannot be reached: {_reason(error, place)}.",
             hint="Give a path, or a URL such as s3://bucket/models/.",
         ) from error
     return fs, path
@@ -276,7 +284,7 @@ def _install(protocol: str) -> str:
 
 
 @contextmanager
-def _answering(shown: str, done: str) -> Iterator[None]:
+def _answering(place: str | Path, shown: str, done: str) -> Iterator[None]:
     """Turn whatever a file system's library raises into one sentence."""
     try:
         yield
@@ -288,14 +296,35 @@ def _answering(shown: str, done: str) -> Iterator[None]:
         ) from error
     except Exception as error:
         raise InputError(
-            f"{shown} cannot be {done}: {_reason(error)}.",
+            f"{shown} cannot be {done}: {_reason(error, place)}.",
             hint="Look at the URL, your credentials and the space there; nothing was half-written.",
         ) from error
 
 
-def _reason(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error)
-    return (text.splitlines() or [type(error).__name__])[0].rstrip(".")
+def _reason(error: Exception, place: str | Path) -> str:
+    """Give an error's first line, without what no one may read of the place or of any other URL in it."""
+    text = str(getattr(error, "strerror", None) or error).replace(str(place), without_secrets(place))
+    line = (text.splitlines() or [type(error).__name__])[0]
+    line = _QUERY.sub("", _URL.sub(lambda found: without_secrets(found[0]), line))
+    for secret in _secrets(place):
+        line = line.replace(secret, "…")
+    return line.rstrip(".")
+
+
+def _secrets(place: str | Path) -> list[str]:
+    """Give what of a place may not be shown, the longest first: user, password and the query's values."""
+    if isinstance(place, Path) or "://" not in place:
+        return []
+    found: set[str] = set()
+    for part in place.split("::"):
+        with suppress(ValueError):
+            _, host, _, query, fragment = urlsplit(part)
+            user = host.rpartition("@")[0]
+            values = [value for _, value in parse_qsl(query)]
+            found.update((user, *user.split(":", 1), query, fragment, *values))
+            found.update(one.partition("=")[2] for one in query.split("&"))
+    found.update([unquote(one) for one in found])
+    return sorted((one for one in found if len(one) >= _SHORTEST_SECRET), key=len, reverse=True)
 
 
 def _flush(file: Any) -> None:
