@@ -247,3 +247,27 @@ def test_sources_of_a_model_hide_no_installed_module(package: Package, tmp_path:
     (folder / "sources" / "sklearn.py").write_text("raise SystemExit('it ran')")
     open_engine(folder, "skops", model.manifest.engine)
     assert str(folder / "sources") not in sys.path
+
+
+def test_a_models_own_sources_are_importable_only_while_it_is_loaded(
+    package: Package, own_steps: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = make_pipeline(own_steps.Ratio(), LogisticRegression(max_iter=9000)).fit(IRIS, SPECIES)
+    model = package(original, IRIS, format="skops", trust=["own_steps.Ratio"])
+    folder = tmp_path / "copied"
+    shutil.copytree(model.path, folder)
+    (folder / "sources" / "own_later.py").write_text("ANSWER = 1")
+    with (folder / "sources" / "own_steps.py").open("a") as file:
+        file.write("\n\nALTERED = True\n")
+    with pytest.raises(EngineError, match=r"own_steps\.py.*which differs: open the model in a new process"):
+        open_engine(folder, "skops", model.manifest.engine)
+    monkeypatch.delitem(sys.modules, "own_steps")  # the notebook's own is on the path, but not imported
+    path, finders = list(sys.path), list(sys.meta_path)
+    try:
+        open_engine(folder, "skops", model.manifest.engine)
+        assert sys.modules["own_steps"].ALTERED
+        assert sys.modules["own_later"].ANSWER == 1
+        assert (path, finders) == (sys.path, sys.meta_path)
+        open_engine(folder, "skops", model.manifest.engine)
+    finally:
+        sys.modules.pop("own_later", None)

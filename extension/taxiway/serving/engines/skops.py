@@ -5,11 +5,15 @@ Only types that skops trusts itself, and those that the user has named, are ever
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import zipfile
-from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +30,8 @@ SCHEMA = "schema.json"
 _MAGIC = {".npy": b"\x93NUMPY", ".npz": b"PK\x03\x04"}
 #: Of Python's own types: they hold, or call, only what must be trusted itself.
 _HARMLESS = frozenset(("collections.OrderedDict", "collections.defaultdict", "functools.partial"))
+#: Folders of what is installed.
+_PACKAGES = frozenset(("site-packages", "dist-packages"))
 _PICKLERS = frozenset(("cloudpickle", "dill", "joblib"))
 
 
@@ -76,9 +82,11 @@ class SkopsEngine:
         for name in filter(refused, trusted):
             raise EngineError(f"{FILE} asks to trust {name}, which could run any program")
         check_archive(directory / FILE)
-        _reach(directory / "sources", trusted)
         try:
-            self._model = skops.io.load(directory / FILE, trusted=trusted)
+            with _reachable(directory / "sources", trusted):
+                self._model = skops.io.load(directory / FILE, trusted=trusted)
+        except EngineError:
+            raise
         except Exception as error:
             # skops raises many unrelated classes, each of which means the same here.
             raise EngineError(f"{FILE} cannot be loaded: {error}") from error
@@ -130,9 +138,80 @@ class Reading:
         return series
 
 
-def _reach(sources: Path, trusted: Sequence[str]) -> None:
-    """Let trusted types be imported from the Model's own sources where nothing else has them."""
-    roots = {name.partition(".")[0] for name in trusted}
-    own = [one for one in roots if (sources / one).is_dir() or (sources / f"{one}.py").is_file()]
-    if str(sources) not in sys.path and any(find_spec(one) is None for one in own):
-        sys.path.append(str(sources))
+@contextlib.contextmanager
+def _reachable(sources: Path, trusted: Sequence[str]) -> Iterator[None]:
+    """Let the Model's own modules be imported from its sources while it is loaded, and no longer.
+
+    Nothing is reachable unless a type of one of them is trusted, and never what would hide a module that is
+    installed. All are imported, for one may ask for another only when it is called.
+
+    Raises
+    ------
+    EngineError
+        This process has a module of that name with other content.
+    """
+    there = sorted({path.stem for path in sources.glob("*") if path.is_dir() or path.suffix == ".py"})
+    own = [name for name in there if name.isidentifier() and not _is_installed(name)]
+    if not set(own) & {name.partition(".")[0] for name in trusted}:
+        yield
+        return
+    for name in own:
+        _check_same(sources, name)
+    finder = _Own(sources, own)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+        for name in own:
+            with contextlib.suppress(ImportError):
+                import_module(name)
+    finally:
+        sys.meta_path.remove(finder)
+
+
+class _Own(MetaPathFinder):
+    """Finds the named top-level modules in one folder; what lies in them is found by their own paths."""
+
+    def __init__(self, folder: Path, names: Collection[str]) -> None:
+        self._folder, self._names = str(folder), frozenset(names)
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Find one; see ``importlib.abc.MetaPathFinder``."""
+        if path is not None or fullname not in self._names:
+            return None
+        return PathFinder.find_spec(fullname, [self._folder], target)
+
+
+def _is_installed(name: str) -> bool:
+    """Whether a top-level module is Python's own or comes from a distribution."""
+    if name in sys.stdlib_module_names:
+        return True
+    return any(_PACKAGES & set(place.parts) for place in _places(name))
+
+
+def _places(name: str) -> list[Path]:
+    """Give the file or folders that a top-level module was, or would be, imported from."""
+    module = sys.modules.get(name)
+    spec = PathFinder.find_spec(name) if module is None else None
+    file = spec.origin if spec is not None else getattr(module, "__file__", None)
+    if file is not None:
+        return [Path(file)]
+    inside = spec.submodule_search_locations if spec is not None else getattr(module, "__path__", None)
+    return [Path(entry) for entry in inside or ()]
+
+
+def _check_same(sources: Path, name: str) -> None:
+    if name not in sys.modules:
+        return
+    for place in _places(name):
+        package = (sources / name).is_dir()
+        folder = place if place.is_dir() else place.parent
+        theirs = sorted((sources / name).rglob("*.py")) if package else [sources / f"{name}.py"]
+        for path in theirs:
+            other = folder / path.relative_to(sources / name if package else sources)
+            if not other.is_file() or other.read_bytes() != path.read_bytes():
+                raise EngineError(
+                    f"{FILE} needs its own {path.relative_to(sources)}, but this process has imported "
+                    f"{name!r} from {place}, which differs: open the model in a new process"
+                )
