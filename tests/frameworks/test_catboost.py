@@ -10,6 +10,7 @@ import pytest
 from sklearn.datasets import load_diabetes, load_iris
 
 from taxiway.errors import PackagingError
+from taxiway.packaging.frameworks import Options, adapter_for
 
 from .conftest import Ask, Package, assert_alike
 
@@ -77,3 +78,17 @@ def test_what_has_no_exact_form_is_refused_by_name(package: Package, original: A
     with pytest.raises(PackagingError, match=why) as refused:
         package(original(), DIABETES)
     assert refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (Options(task="classification"), "does regression, not classification"),
+        (Options(classes=("a", "b")), "knows no classes"),
+        (Options(format="savedmodel"), "not as savedmodel"),
+    ],
+)
+def test_what_is_said_of_a_model_that_knows_better_is_refused(options: Options, words: str) -> None:
+    model = catboost.CatBoostRegressor(**QUIET).fit(DIABETES, PROGRESS)
+    with pytest.raises(PackagingError, match=words):
+        adapter_for(model, options)

@@ -42,8 +42,9 @@ from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, S
 from sklearn.svm import SVC, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier
 
+from taxiway.errors import PackagingError
 from taxiway.packaging import sources
-from taxiway.packaging.frameworks import adapter_for
+from taxiway.packaging.frameworks import Options, adapter_for
 from taxiway.packaging.inference import columns_of
 from taxiway.packaging.parity import Parity
 from taxiway.packaging.proof import prove
@@ -348,3 +349,21 @@ def test_the_modules_of_estimators_within_others_are_named(
     finally:
         for name in ("own_models", "own_models.used", "own_models.unused"):
             sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (Options(task="regression"), "does classification, not regression"),
+        (Options(classes=("a", "b", "c")), "classes= cannot change"),
+        (Options(format="savedmodel"), "not as savedmodel"),
+    ],
+)
+def test_what_is_said_of_a_model_that_knows_better_is_refused(options: Options, words: str) -> None:
+    inputs, target = load_iris(return_X_y=True, as_frame=True)
+    model = LogisticRegression(max_iter=1000).fit(inputs, target)
+    with pytest.raises(PackagingError, match=words) as refused:
+        adapter_for(model, options)
+    assert refused.value.hint
+    same = Options(task="classification", classes=(0, 1, 2), format="onnx")
+    assert adapter_for(model, same).classes == (0, 1, 2)

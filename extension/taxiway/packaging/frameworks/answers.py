@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from taxiway.errors import PackagingError
-from taxiway.packaging.frameworks import Answers, Export, Precision, dtype_name
-from taxiway.packaging.manifest import OutputColumn, Scalar
+from taxiway.packaging.frameworks import Answers, Export, Options, Precision, dtype_name
+from taxiway.packaging.manifest import Format, OutputColumn, Scalar, Task
 from taxiway.signature import Column, Output
 
 if TYPE_CHECKING:
@@ -95,3 +95,27 @@ def need(module: str, extra: str) -> Any:
             f"{error.name or module} is not installed here, and this model needs it to be packaged.",
             hint=f"pip install 'taxiway[{extra}]'",
         ) from error
+
+
+def check_options(
+    title: str, options: Options, task: Task, classes: tuple[Scalar, ...] | None, written: Format
+) -> None:
+    """Refuse what the caller said of a model that knows better, or is written in another format.
+
+    Raises
+    ------
+    PackagingError
+        A task, classes or format was given that the model has not got.
+    """
+    if options.format not in (None, written):
+        raise PackagingError(
+            f"{title} models are packaged as {written} here, not as {options.format}.",
+            hint="Leave format out.",
+        )
+    if options.task not in (None, task):
+        raise PackagingError(f"This {title} model does {task}, not {options.task}.", hint="Leave task out.")
+    if options.classes is not None and options.classes != classes:
+        known = "knows no classes" if classes is None else f"has the classes {list(classes)[:10]}"
+        raise PackagingError(
+            f"This {title} model {known}, which classes= cannot change.", hint="Leave classes out."
+        )

@@ -54,6 +54,7 @@ class BoosterAdapter(ABC):
             )
         self._model = model
         self._load(options)
+        named.check_options(self.title, options, self.task, self.classes, "onnx")
 
     @abstractmethod
     def _load(self, options: Options) -> None:

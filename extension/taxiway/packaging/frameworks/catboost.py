@@ -29,6 +29,7 @@ class CatboostAdapter(BoosterAdapter):
     numbered = False
 
     def _load(self, options: Options) -> None:
+        del options
         if not self._model.is_fitted():
             raise PackagingError(
                 f"The {type(self._model).__name__} is not fitted yet.", hint="Call its fit(X, y) first."
@@ -48,7 +49,6 @@ class CatboostAdapter(BoosterAdapter):
                 raise self.refuse("predicts True and False", "Fit it on target.astype(int), or on texts.")
         else:
             self.task = "regression"
-        del options
 
     def seeds(self) -> dict[str, int | str | None]:
         """Give its seed; see ``Adapter``."""

@@ -14,7 +14,7 @@ from taxiway.packaging.frameworks import answers as named
 from taxiway.packaging.frameworks.graph import canonical
 from taxiway.packaging.frameworks.graph_outputs import split
 from taxiway.packaging.frameworks.sklearn_conversion import convert, parts
-from taxiway.packaging.manifest import Scalar, Task
+from taxiway.packaging.manifest import Format, Scalar, Task
 from taxiway.serving.engines.estimator import ask
 from taxiway.signature import Column
 
@@ -58,9 +58,10 @@ class SklearnAdapter:
 
     framework = "sklearn"
     precisions: tuple[Precision, ...] = ("float32", "float64")
+    #: The format of the file that it becomes.
+    written: Format = "onnx"
 
     def __init__(self, model: Any, options: Options) -> None:
-        del options  # a scikit-learn estimator knows its task and classes itself
         self._model = model
         kind = type(model).__name__
         if not hasattr(model, "predict"):
@@ -72,6 +73,7 @@ class SklearnAdapter:
         self.task: Task = _task(model)
         self._labels = _labels(model) if self.task == "classification" else []
         self.classes: tuple[Scalar, ...] | None = self._labels[0] if len(self._labels) == 1 else None
+        named.check_options("scikit-learn", options, self.task, self.classes, self.written)
         names = getattr(model, "feature_names_in_", None)
         self.columns: tuple[str, ...] | None = None if names is None else tuple(str(name) for name in names)
         #: A step of the user's own, which keeps no names, may still take its columns by name.

@@ -16,6 +16,7 @@ from taxiway.packaging.frameworks import answers as named
 from taxiway.packaging.frameworks.answers import need
 from taxiway.packaging.frameworks.sklearn import SklearnAdapter
 from taxiway.packaging.frameworks.skops_file import written
+from taxiway.packaging.manifest import Format
 from taxiway.serving.engines.estimator import ask
 from taxiway.signature import Column
 
@@ -33,6 +34,7 @@ class SkopsAdapter(SklearnAdapter):
     """
 
     precisions: tuple[Precision, ...] = ("float64",)
+    written: Format = "skops"
 
     def __init__(self, model: Any, options: Options) -> None:
         need("skops.io", "skops")
