@@ -210,3 +210,8 @@ def test_frames_of_arrays_tell_their_shape() -> None:
     assert shape_of(["a", "x_0_0"]) is None
     with pytest.raises(PackagingError.__base__, match="no columns that could be named"):
         frame_of(images[0])
+
+
+def test_another_format_than_onnx_is_refused() -> None:
+    with pytest.raises(PackagingError, match="not as savedmodel"):
+        adapter_for(torch.nn.Linear(2, 1), Options(format="savedmodel"))

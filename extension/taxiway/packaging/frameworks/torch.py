@@ -53,6 +53,10 @@ class TorchAdapter:
     width: int | None = None
 
     def __init__(self, model: Any, options: Options) -> None:
+        if options.format not in (None, "onnx"):
+            raise PackagingError(
+                f"PyTorch models are packaged as ONNX, not as {options.format}.", hint="Leave format out."
+            )
         self._model = _module(model)
         purpose = Purpose.of(options)
         self.task: Task = purpose.task
