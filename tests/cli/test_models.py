@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from taxiway.packaging import registry
 from tests.cli.test_commands import taxiway
 from tests.control.conftest import home, packaged  # noqa: F401 - fixtures
 
@@ -67,6 +69,20 @@ def test_a_model_goes_out_is_deleted_and_comes_in_again(tmp_path: Path) -> None:
     assert f"taxiway preflight {newer}" in taxiway("models", "import", str(file)).stdout
     assert "(imported)" in taxiway("models", "list").stdout
     assert f"from {file}" in taxiway("models", "show", newer).stdout
+
+
+def test_what_another_wrote_is_shown_and_not_obeyed() -> None:
+    """Markup and control signs in a Model that comes from elsewhere."""
+    older, newer = registry.load(str(listed()[1]["tag"])), registry.load("rain")
+    evil = "[/bold][red]\x1b]0;evil\x07\x9b31m\u202e"
+    lineage = replace(newer.lineage, git_commit=evil, data_digest=evil)
+    replace(newer.manifest, framework=f"mine{evil}", description=evil, target=evil, lineage=lineage).write(
+        newer.path
+    )
+    for command in (("list",), ("show", newer.tag), ("diff", older.tag, newer.tag)):
+        shown = taxiway("models", *command).stdout
+        assert "[/bold][red]]0;evil31m" in shown
+        assert [sign for sign in shown if not sign.isprintable() and sign != "\n"] == []
 
 
 def test_a_deletion_asks_first() -> None:

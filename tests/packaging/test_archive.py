@@ -538,6 +538,11 @@ for title, fields in {
     "metric_as_text": {"metrics": {"accuracy": "good"}},
     "bento_of_another": {"bento": "other:000000000000"},
     "unknown_field": {"evil": True},
+    "framework_of_markup": {"framework": "[/evil]"},
+    "framework_of_controls": {"framework": "sklearn\x1b[31m"},
+    "framework_of_lines": {"framework": "sklearn\n"},
+    "framework_too_long": {"framework": "a" * 33},
+    "framework_of_nothing": {"framework": ""},
 }.items():
     HOSTILE[f"manifest_{title}"] = told(**fields)
 
@@ -857,6 +862,7 @@ REASONS = {
     "altered_manifest": "it was altered",
     "an_extension_header": "PaxHeader",
     "cut_off_in_a_file": "ends too soon",
+    "manifest_framework_of_markup": "its framework is not a word",
     "manifest_later_format": "later Taxiway",
     "manifest_size_too_large": "smaller than its manifest declares",
     "manifest_size_too_small": "larger than the 100 bytes",

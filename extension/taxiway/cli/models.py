@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from taxiway.cli import show
 from taxiway.cli.app import Json, Tag, Yes, models_app
+
+#: Control signs, those that turn the direction of writing, halves of signs, and separators of lines.
+_CONTROLS = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 
 
 @models_app.command("list")
@@ -22,7 +27,7 @@ def models_list(
     if json_:
         return show.as_json(rows)
     show.table(
-        rows,
+        _legible(rows),
         {
             "MODEL": "tag",
             "TAGS": lambda row: ", ".join(row["tags"]),
@@ -53,9 +58,10 @@ def models_show(model: Tag, json_: Json = False) -> None:
         moves = registry.tags(found.name).history
         mine = [asdict(move) for move in moves if found.version in (move.before, move.after)]
         return show.as_json({**detail, "tag_history": mine})
+    detail = _legible(detail)
     lineage, imported = detail["lineage"], detail["imported"]
     tell = show.console().print
-    tell(f"[bold]{detail['tag']}[/bold] {detail['framework']}, {detail['task']}", markup=True)
+    tell(f"[bold]{escape(detail['tag'])}[/bold] {escape(detail['framework'])}, {detail['task']}", markup=True)
     if detail["tags"]:
         tell(f"tagged {', '.join(detail['tags'])}", markup=False)
     tell(f"packaged {show.local_time(detail['created'])}, Bento {detail['bento']}", markup=False)
@@ -64,7 +70,7 @@ def models_show(model: Tag, json_: Json = False) -> None:
         tell(f"imported {when} from {imported['source']} by {imported['by']}", markup=False)
     tell(f"git commit {lineage.get('git_commit') or 'none'}, data {lineage.get('data_digest')}", markup=False)
     show.checks(detail["preflight"]["checks"])
-    print(found.signature)
+    print(_legible(str(found.signature)))
     return None
 
 
@@ -76,7 +82,7 @@ def models_diff(before: Tag, after: Tag, json_: Json = False) -> None:
     found = difference.between(registry.load(before), registry.load(after))
     if json_:
         return show.as_json(found.to_dict())
-    rows = found.to_dict()["changes"]
+    rows = _legible(found.to_dict()["changes"])
     show.table(
         rows,
         {
@@ -172,6 +178,17 @@ def models_delete(
         typer.confirm(f"Delete {exact} with its Bento, for good?", abort=True)
     models.delete(exact, force=force, channel="cli")
     print(f"{exact} is gone. `taxiway models import` brings back what was exported.")
+
+
+def _legible(value: Any) -> Any:
+    """Give what another may have written without the signs that a terminal would obey, at any depth."""
+    if isinstance(value, str):
+        return "".join(sign for sign in value if sign == "\n" or unicodedata.category(sign) not in _CONTROLS)
+    if isinstance(value, dict):
+        return {_legible(key): _legible(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_legible(one) for one in value]
+    return value
 
 
 def _preflight(summary: dict[str, Any]) -> str:

@@ -58,6 +58,7 @@ FOLDERS = ("saved_model", "sources", "tokenizer")
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PIN = re.compile(r"[A-Za-z0-9._-]+==[A-Za-z0-9._+!-]+")
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,31}")
 _BLOCK = 512
 _END = bytes(2 * _BLOCK)
 _CHUNK = 2**20
@@ -170,6 +171,8 @@ class Reader:
             raise self._wrong(f"it says that it was packaged on {manifest.created}, which is still to come")
         if not _DIGEST.fullmatch(manifest.digest) or manifest.digest[:12] != manifest.version:
             raise self._wrong(f"its version {manifest.version} does not follow from its digest")
+        if not _WORD.fullmatch(manifest.framework):
+            raise self._wrong(f"its framework is not a word: {manifest.framework[:40]!r}")
         if manifest.bento not in (None, f"{manifest.name}:{manifest.version}"):
             raise self._wrong(f"its Bento is said to be another's, {manifest.bento}")
         check_paths(manifest.files, self._shown)
