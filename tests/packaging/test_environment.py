@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 import os
 import random
+import subprocess
 import sys
 from dataclasses import replace
 from importlib import metadata
@@ -17,10 +19,11 @@ import pytest
 from packaging.utils import canonicalize_name
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import Pipeline
+from uv import find_uv_bin
 
 import taxiway
 from taxiway.errors import InputError
-from taxiway.packaging import checks, distributions, environment, hardware, seeds
+from taxiway.packaging import checks, distributions, environment, hardware, seeds, sources
 from taxiway.packaging.environment import Environment
 from taxiway.packaging.git import Tree
 
@@ -216,6 +219,80 @@ def test_an_installation_while_the_kernel_runs_is_noticed(
     (folder / "RECORD").write_text("late_module.py,,\n")
     assert distributions.installed(["late-arrival"]) == {"late-arrival": "1.2"}
     assert list(distributions.needed_by(["late_module"])) == ["idna", "late-arrival"]
+
+
+BACKEND = """
+import os, zipfile
+
+def write(directory, files):
+    info = "tiny_own-1.0.dist-info"
+    files = {**files, f"{info}/METADATA": "Metadata-Version: 2.1\\nName: tiny-own\\nVersion: 1.0\\n"
+             "Requires-Dist: idna\\n", f"{info}/WHEEL": "Wheel-Version: 1.0\\nGenerator: own\\n"
+             "Root-Is-Purelib: true\\nTag: py3-none-any\\n"}
+    files[f"{info}/RECORD"] = "".join(f"{name},,\\n" for name in [*files, f"{info}/RECORD"])
+    name = "tiny_own-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(os.path.join(directory, name), "w") as wheel:
+        for path, text in files.items():
+            wheel.writestr(path, text)
+    return name
+
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    return write(directory, {"tiny_own.py": open("src/tiny_own.py").read()})
+
+def build_editable(directory, config_settings=None, metadata_directory=None):
+    return write(directory, {"tiny_own.pth": os.path.abspath("src")})
+"""
+
+
+@pytest.fixture
+def own_project(tmp_path: Path) -> Path:
+    """A project with one module, and a build backend that needs nothing."""
+    project = tmp_path / "project"
+    (project / "src").mkdir(parents=True)
+    (project / "src" / "tiny_own.py").write_text("import idna\n\nclass Step:\n    pass\n")
+    (project / "own_backend.py").write_text(BACKEND)
+    (project / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "own_backend"\nbackend-path = ["."]\n'
+        '[project]\nname = "tiny-own"\nversion = "1.0"\n'
+    )
+    return project
+
+
+def installed_from(project: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Path:
+    """Really install it, in a virtual environment whose packages this process then finds too."""
+    venv = project.parent / "venv"
+    uv = find_uv_bin()
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(venv)], check=True)
+    install = [uv, "pip", "install", "--quiet", "--no-deps", "--python", str(venv / "bin" / "python")]
+    subprocess.run([*install, *options, str(project)], check=True, cwd=project.parent)
+    [site] = venv.glob("lib/*/site-packages")
+    monkeypatch.syspath_prepend(project / "src")
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.delitem(sys.modules, "tiny_own", raising=False)
+    return site
+
+
+@pytest.mark.parametrize("options", [("--editable",), ()], ids=["editable", "copied"])
+def test_what_is_installed_from_a_folder_is_not_pinned_and_its_source_goes_along(
+    own_project: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    site = installed_from(own_project, monkeypatch, *options)
+    module = importlib.import_module("tiny_own")
+    monkeypatch.setitem(sys.modules, "tiny_own", module)
+    assert Path(str(module.__file__)).parent == (own_project / "src" if options else site)
+    assert distributions.pins(["tiny-own"]) == [f"idna=={metadata.version('idna')}"]
+    assert distributions.needed_by(["tiny_own"])["tiny-own"] == "1.0"
+    assert list(sources.collect(["tiny_own"])) == ["tiny_own.py"]
+    assert distributions.editable(["tiny-own"]) == (["tiny-own"] if options else [])
+
+
+def test_what_conda_built_from_a_folder_elsewhere_is_pinned(
+    own_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = installed_from(own_project, monkeypatch)
+    [told] = site.glob("tiny_own-*/direct_url.json")
+    told.write_text('{"url": "file:///home/conda/feedstock_root/tiny/work", "dir_info": {}}')
+    assert "tiny-own==1.0" in distributions.pins(["tiny-own"])
 
 
 def test_a_local_file_that_shares_a_distributions_name_is_local(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -22,7 +23,10 @@ from taxiway.errors import InputError, PackagingError
 #: What ``taxiway.serving`` imports.
 SERVING = ("numpy", "onnxruntime", "orjson", "uvicorn", "uvloop", "httptools")
 #: What engines need beyond that.
-ENGINES = ("pandas", "scikit-learn", "skops", "tensorflow", "tensorflow-cpu", "tokenizers")
+ENGINES = (
+    *("pandas", "scikit-learn", "skops", "tokenizers"),
+    *("tensorflow", "tensorflow-cpu", "tensorflow-intel", "tensorflow-macos"),
+)
 
 _HEADER = re.compile(r"^(Name|Version|Requires-Dist): *(.+?) *$", re.MULTILINE)
 
@@ -35,6 +39,9 @@ class Distribution:
     ----------
     folders
         Where its modules lie: site-packages, or for an editable install the folders in development.
+    origin
+        The folder that it was installed from, if that is still there: conda's packages name one that was
+        on another machine.
     """
 
     name: str
@@ -42,6 +49,7 @@ class Distribution:
     requires: tuple[str, ...]
     folders: tuple[Path, ...]
     editable: bool
+    origin: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +97,11 @@ def holders(module: str) -> tuple[Distribution, ...]:
 def editable(names: Iterable[str]) -> list[str]:
     """Give those distributions that are installed from a folder in development."""
     return sorted(one.name for name in names if (one := _find(name)) is not None and one.editable)
+
+
+def private(one: Distribution) -> bool:
+    """Whether it is the user's own: its name on an index, if it is there, would be another's."""
+    return one.editable or (one.origin is not None and one.name not in expected())
 
 
 def installed(names: Iterable[str]) -> dict[str, str]:
@@ -139,6 +152,8 @@ def declared(requires: Iterable[str]) -> dict[str, str]:
 def pins(names: Iterable[str] = SERVING) -> list[str]:
     """Give ``name==version`` for each of ``names`` and all that they require, as installed here.
 
+    What is installed from a folder is left out, for no index has it; what it requires is not.
+
     Raises
     ------
     PackagingError
@@ -151,7 +166,8 @@ def pins(names: Iterable[str] = SERVING) -> list[str]:
             f"{', '.join(missing)} must be installed to package a model.",
             hint=f"pip install {' '.join(missing)}",
         )
-    return [f"{name}=={version}" for name, version in _versions(_closure(names)).items()]
+    found = [one for name in sorted(_closure(names)) if (one := _find(name)) is not None]
+    return [f"{one.name}=={one.version}" for one in found if not private(one)]
 
 
 def expected() -> frozenset[str]:
@@ -216,13 +232,15 @@ def _read(_stamps: tuple[tuple[str, int], ...]) -> _Index:
         name = canonicalize_name(facts.get("Name", ""))
         if not name or name in named or "Version" not in facts:
             continue  # the first on the path is the one that is imported
-        sources = _sources(found)
+        origin = json.loads(found.read_text("direct_url.json") or "{}")
+        sources = _sources(found, origin)
         one = Distribution(
             name,
             facts["Version"],
             tuple(value for field, value in fields if field == "Requires-Dist"),
             sources or (Path(str(found.locate_file(""))),),
             bool(sources),
+            _folder(origin),
         )
         named[name] = one
         for module in set(_modules(found)):
@@ -230,9 +248,16 @@ def _read(_stamps: tuple[tuple[str, int], ...]) -> _Index:
     return _Index(named, {module: tuple(holding) for module, holding in held.items()})
 
 
-def _sources(found: metadata.Distribution) -> tuple[Path, ...]:
+def _folder(origin: Mapping[str, Any]) -> Path | None:
+    """Give the folder that direct_url.json names, if it is one and is there."""
+    if "dir_info" not in origin:
+        return None
+    folder = Path(url2pathname(urlsplit(origin["url"]).path))
+    return folder.resolve() if folder.is_dir() else None
+
+
+def _sources(found: metadata.Distribution, origin: Mapping[str, Any]) -> tuple[Path, ...]:
     """Give the folders of an editable install: those its .pth file names, else the whole project's."""
-    origin = json.loads(found.read_text("direct_url.json") or "{}")
     if not origin.get("dir_info", {}).get("editable"):
         return ()
     folders = []

@@ -117,7 +117,7 @@ def _is_local(name: str) -> bool:
     if root in _OWN or root in sys.stdlib_module_names:
         return False
     holders = distributions.holders(root)
-    return not holders or any(one.editable for one in holders)
+    return not holders or any(map(distributions.private, holders))
 
 
 def _reason_against(name: str) -> str | None:
