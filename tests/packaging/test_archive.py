@@ -754,7 +754,7 @@ for title, line in {
 }.items():
     HOSTILE[f"requirements_{title}"] = damaged("requirements.txt", line)
 
-for name in ("signature.json", "preflight.json", "environment.json", "parity.json"):
+for name in ("signature.json", "preflight.json", "environment.json", "parity.json", "sample.json"):
     for title, data in {"text": b"evil", "list": b"[]", "empty": b"", "object": b"{}"}.items():
         HOSTILE[f"{name}_{title}"] = damaged(name, data)
 HOSTILE["signature_of_unknown_types"] = damaged(

@@ -18,9 +18,10 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
-from typing import IO, Protocol
+from typing import IO, Any, NotRequired, Protocol
 
 from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from taxiway.errors import CorruptionError, InputError
 from taxiway.packaging import environments, preflight, registry
@@ -66,6 +67,15 @@ _USTAR_LIMIT = 8**11
 _HINT = "Nothing was imported. Ask for the file again, and for how it was made."
 
 Progress = Callable[[int, int], None]
+
+
+class _Sample(TypedDict):
+    records: list[dict[str, Any]]
+    outputs: dict[str, list[Any]]
+    original: NotRequired[dict[str, list[Any]]]
+
+
+_SAMPLE = TypeAdapter(_Sample)
 
 
 class Source(Protocol):
@@ -191,7 +201,7 @@ class Reader:
             TypeAdapter(Preflight).validate_json((folder / PREFLIGHT).read_bytes())
             model.checks.updated(preflight.untried(model.tag))
             model.to_detail()
-            model.sample()
+            _SAMPLE.validate_python(model.sample())
             lines = (folder / REQUIREMENTS).read_text(encoding="utf-8").splitlines()
         except Exception as error:
             # whatever reading JSON of a wrong shape may raise
