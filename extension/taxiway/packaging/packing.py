@@ -32,7 +32,8 @@ Progress = Callable[[str], None]
 
 _SAMPLE_ROWS = 20
 _OF_THE_DISK = frozenset(
-    getattr(errno, name) for name in ("EACCES", "EDQUOT", "EFBIG", "EIO", "ENOSPC", "EPERM", "EROFS")
+    getattr(errno, name)
+    for name in ("EACCES", "EDQUOT", "EFBIG", "EIO", "ENOSPC", "ENOTDIR", "EPERM", "EROFS")
 )
 
 
