@@ -357,7 +357,7 @@ def test_generators_of_the_notebook_and_of_the_model_are_found_unchanged(
 def test_the_lock_names_code_that_cannot_go_along_and_notes_what_does(recorded: Environment) -> None:
     assert checks.environment_locked(recorded).result == "passed"
     loose = replace(recorded, loose={"__main__": "it is defined in the notebook's own cells"})
-    failed = checks.environment_locked(loose)
+    failed = checks.environment_locked(loose, "skops")
     assert (failed.result, failed.level) == ("failed", "blocking")
     assert "__main__: it is defined in the notebook's own cells" in failed.reason
     tree = Tree("0" * 40, dirty=True)
