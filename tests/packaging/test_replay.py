@@ -250,7 +250,13 @@ def installing(made: Path) -> list[psutil.Process]:
 @contextmanager
 def preflight_process(tag: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "taxiway", "preflight", tag]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    # as at a prompt, wherever the tests are run: in the background of a script interrupts are ignored
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
         yield process
 
 

@@ -7,6 +7,7 @@ an interrupt ends it, and all that it started.
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from dataclasses import asdict
 
@@ -34,4 +35,6 @@ def _tell(kind: str, what: object) -> None:
 
 
 if __name__ == "__main__":
+    # a Jupyter that was started in the background of a script has its children ignore interrupts
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     main(sys.argv[1])
