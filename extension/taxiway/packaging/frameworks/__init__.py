@@ -122,7 +122,7 @@ _ADAPTERS = {
 }
 SUPPORTED = (
     "fitted scikit-learn estimators and Pipelines, XGBoost, LightGBM and CatBoost models, PyTorch modules, "
-    "Keras and TensorFlow models, Hugging Face pipelines, ONNX files and models saved by MLflow"
+    "Keras and TensorFlow models, Hugging Face text classifiers, ONNX files and models saved by MLflow"
 )
 
 
