@@ -66,7 +66,10 @@ def finding(
 def shorten(value: Any) -> Any:
     """Give a value that is short when written; nested ones become their JSON text."""
     if isinstance(value, dict | list):
-        value = orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode(errors="replace")
+        try:
+            value = orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode(errors="replace")
+        except orjson.JSONEncodeError:
+            return "(nested too deep to be shown)"
     if isinstance(value, str) and len(value) > MAX_EXAMPLE_LENGTH:
         return value[: MAX_EXAMPLE_LENGTH - 1] + "…"
     return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from taxiway.serving.asgi import Receive
@@ -35,20 +36,17 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, limits: Limit
     Raises
     ------
     Problem
-        408 where it does not come in time, 413 where it is too large.
+        408 where it does not come in time, 413 where it is too large, 415 where it is compressed.
     """
     try:
         if int(headers.get(b"content-length", b"0")) > limits.body_bytes:
             raise _too_large(limits)
     except ValueError:
         raise Problem(400, "The Content-Length is not a number.", hint="Send the body's length.") from None
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        return body
+    refuse_encoded(headers)
     try:
         async with asyncio.timeout(limits.body_seconds):
-            return await _read_rest(body, receive, limits)
+            return await _read(receive, limits)
     except TimeoutError:
         raise Problem(
             408,
@@ -58,8 +56,21 @@ async def read_body(headers: dict[bytes, bytes], receive: Receive, limits: Limit
         ) from None
 
 
-async def _read_rest(first: bytes, receive: Receive, limits: Limits) -> bytes:
-    parts, size, more = [first], len(first), True
+def refuse_encoded(headers: Mapping[bytes, bytes]) -> None:
+    """Refuse a compressed body: a small one could become a huge one."""
+    encoding = headers.get(b"content-encoding", b"identity")
+    if encoding.lower() not in (b"", b"identity"):
+        raise Problem(
+            415,
+            f"A body in the encoding {encoding[:50].decode('latin-1')!r} is not read.",
+            hint="Send it as it is, without Content-Encoding.",
+            headers=((b"accept-encoding", b"identity"),),
+        )
+
+
+async def _read(receive: Receive, limits: Limits) -> bytes:
+    parts: list[bytes] = []
+    size, more = 0, True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":

@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from taxiway.serving.findings import shorten
 from taxiway.serving.problems import Problem
 
 SHAPES = (
@@ -23,6 +24,7 @@ SHAPES = (
     'or {"split": {"columns": [...], "data": [[...]]}}.'
 )
 MAX_ID_LENGTH = 256
+MAX_COLUMNS = 10_000
 
 
 class _Absent:
@@ -107,7 +109,8 @@ def batch_of(data: Any, names: Sequence[str], *, max_rows: int) -> Batch:
 
 def body_of(batch: Batch) -> bytes:
     """Write a batch as the body of ``/predict`` that would have given it."""
-    columns = batch.columns | {name: [extra.example] * batch.rows for name, extra in batch.extra.items()}
+    extra = {name: [shorten(one.example)] * batch.rows for name, one in batch.extra.items()}
+    columns = batch.columns | extra
     records = [
         {name: value for name, value in zip(columns, row, strict=True) if value is not ABSENT}
         for row in zip(*columns.values(), strict=True)
@@ -117,15 +120,29 @@ def body_of(batch: Batch) -> bytes:
 
 
 def load_json(body: bytes) -> Any:
-    """Read JSON; ``NaN``, which many writers emit for a missing value, is read as null."""
+    """Read JSON; ``NaN``, which many writers emit for a missing value, is read as null.
+
+    Raises
+    ------
+    Problem
+        400 where it is not JSON in UTF-8, or cannot be written as such again.
+    """
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         problem = Problem(400, f"The body is not JSON: {error}.")
     try:
-        return json.loads(body, parse_constant=_constant, parse_int=_integer)
-    except (ValueError, RecursionError):
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        hint = "Send JSON in UTF-8, and not compressed."
+        raise Problem(400, "The body is not a text in UTF-8.", hint=hint) from None
+    try:
+        data = json.loads(text, parse_constant=_constant, parse_int=_integer)
+        # Half a surrogate pair, which Python reads, is no text: neither a model nor the log can take it.
+        orjson.dumps(data)
+    except (ValueError, TypeError, RecursionError):
         raise problem from None
+    return data
 
 
 def _constant(text: str) -> float | None:
@@ -148,6 +165,7 @@ def from_records(rows: Any, names: Sequence[str], max_rows: int) -> Batch:
     first = rows[0]
     keys = first.keys()
     count = len(rows)
+    _too_wide(len(keys), names)
     if count == 1:
         batch = Batch({name: [first[name]] for name in names if name in first}, 1)
     elif all(row.keys() == keys for row in rows):
@@ -170,6 +188,7 @@ def _ragged(rows: list[dict[str, Any]], names: Sequence[str]) -> Batch:
         for name in row.keys() - known:
             if (extra := batch.extra.get(name)) is None:
                 batch.extra[name] = Extra(number, 1, row[name])
+                _too_wide(len(batch.extra), names)
             else:
                 extra.count += 1
     return batch
@@ -179,6 +198,7 @@ def from_columns(columns: Any, names: Sequence[str], max_rows: int) -> Batch:
     """Take an object of equally long lists, one a column; see ``batch_of``."""
     if type(columns) is not dict or not columns:
         raise Problem(400, '"columns" is not an object of lists.')
+    _too_wide(len(columns), names)
     lengths: dict[int, str] = {}
     for name, values in columns.items():
         if type(values) is not list:
@@ -205,6 +225,7 @@ def from_split(split: Any, names: Sequence[str], max_rows: int) -> Batch:
     ):
         raise Problem(400, '"split" needs the lists "columns" and "data".')
     header, data = split["columns"], split["data"]
+    _too_wide(len(header), names)
     if not all(type(name) is str for name in header) or len(set(header)) != len(header):
         raise Problem(400, 'The names in "columns" are not distinct texts.')
     _count(len(data), max_rows)
@@ -235,6 +256,17 @@ def too_many(rows: int, max_rows: int) -> None:
             413,
             f"The request has {rows:,} rows; at most {max_rows:,} are taken.",
             hint="Send the rows in several requests.",
+        )
+
+
+def _too_wide(columns: int, names: Sequence[str]) -> None:
+    """Refuse far more columns than there are, with 413: each that is not known costs more than its value."""
+    most = max(MAX_COLUMNS, 2 * len(names))
+    if columns > most:
+        raise Problem(
+            413,
+            f"The request has {columns:,} columns; at most {most:,} are taken.",
+            hint="Send the columns that GET /schema names.",
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from heapq import nsmallest
 from typing import Any
 
 import numpy as np
@@ -187,7 +188,7 @@ class ColumnCheck:
 
     def _convert(self, value: Any) -> Any:
         if self.dtype == "string":
-            return str(value)
+            return None if isinstance(value, dict | list) else str(value)
         if not self.numeric:
             return None
         try:
@@ -275,5 +276,5 @@ def _extras(batch: Batch) -> list[Finding]:
             found=type_name(extra.example),
             example=extra.example,
         )
-        for name, extra in sorted(batch.extra.items())[:_MAX_EXTRA]
+        for name, extra in ((name, batch.extra[name]) for name in nsmallest(_MAX_EXTRA, batch.extra))
     ]

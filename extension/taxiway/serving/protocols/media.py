@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from taxiway.serving.limits import refuse_encoded
 from taxiway.serving.problems import Problem
 from taxiway.serving.protocols import (
     JSON,
@@ -42,6 +43,7 @@ _SAME = {
 }
 _WILD = {b"application/*": JSON, b"text/*": CSV}
 _NAMES = f"{JSON.decode()}, {CSV.decode()}, {LINES.decode()} and {ARROW.decode()}"
+_CHARSETS = frozenset((b"utf-8", b"utf8", b"us-ascii"))
 _MOST_ACCEPTED = 16
 
 
@@ -53,7 +55,11 @@ def given(headers: RequestHeaders) -> bytes:
     Problem
         415 where it is none that is read.
     """
-    kind, _ = _parsed(headers.get(b"content-type", b""))
+    kind, parameters = _parsed(headers.get(b"content-type", b""))
+    charset = parameters.get(b"charset", b"utf-8")
+    if charset not in _CHARSETS:
+        text = charset[:50].decode("latin-1")
+        raise Problem(415, f"A body in the character set {text!r} is not read.", hint="Send it in UTF-8.")
     same = _SAME.get(kind)
     if same is None:
         text = kind[:100].decode("latin-1")
@@ -136,7 +142,14 @@ def invocations(served: Served, headers: RequestHeaders, body: bytes) -> Questio
 
 
 def streams(headers: RequestHeaders) -> bool:
-    """Whether lines come and lines are wanted, so that they are answered while they come."""
+    """Whether lines come and lines are wanted, so that they are answered while they come.
+
+    Raises
+    ------
+    Problem
+        406 or 415.
+    """
+    refuse_encoded(headers)
     return given(headers) == LINES and asked(headers, LINES)[0] == LINES
 
 
