@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -48,9 +49,14 @@ def read_log(path: Path, *, since: datetime | None, follow: bool) -> Iterator[Lo
 
 
 def parse_line(text: str) -> LogLine:
-    """Take a line apart; one that is not ours, such as of a traceback, has no time."""
+    """Take a line of either form apart; one that is not ours, such as of a traceback, has no time."""
     match = _LINE.fullmatch(text)
-    if match is None:
+    if match is not None:
+        moment, source, words = match.groups()
+        return LogLine(datetime.fromisoformat(moment), source, words)
+    try:
+        told = json.loads(text) if text.startswith("{") else {}
+        source = f"{told['role']}[{told['pid']}]"
+        return LogLine(datetime.fromisoformat(told["time"]), source, told["message"])
+    except (ValueError, KeyError, TypeError):
         return LogLine(None, "", text)
-    moment, source, words = match.groups()
-    return LogLine(datetime.fromisoformat(moment), source, words)

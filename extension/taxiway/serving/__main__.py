@@ -12,9 +12,11 @@ import logging
 import os
 import socket
 import sys
-import time
 from pathlib import Path
 
+import orjson
+
+from taxiway.serving import logs
 from taxiway.serving.admission import is_loopback
 from taxiway.serving.app import App, create_app
 from taxiway.serving.control import Control
@@ -34,7 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve until told to stop."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    _set_up_log(options.role)
+    if options.log_format not in logs.FORMATS:
+        parser.error(f"{logs.VARIABLE} is {options.log_format!r}: set it to {' or '.join(logs.FORMATS)}")
+    logs.set_up(options.role, options.log_format, _tag(options.model))
     try:
         token = _token(options)
         listener = _listener(options, token)
@@ -115,8 +119,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-body", type=int, default=limits.body_bytes, metavar="BYTES")
     parser.add_argument("--max-rows", type=int, default=limits.rows, metavar="ROWS")
     parser.add_argument("--max-requests", type=int, default=limits.concurrency, metavar="N", help="at once")
+    parser.add_argument(
+        "--log-format",
+        choices=logs.FORMATS,
+        default=os.environ.get(logs.VARIABLE, "text"),
+        help=f"lines for people, or a JSON object a line (default: ${logs.VARIABLE}, else text)",
+    )
     parser.add_argument("--spool-budget", type=int, default=BUDGET_BYTES, metavar="BYTES")
     return parser
+
+
+def _tag(model: Path) -> str:
+    """Name the Model as its folder does, for the log of a start that fails; empty where it does not."""
+    try:
+        manifest = orjson.loads((model / "model.json").read_bytes())
+        return f"{manifest['name']}:{manifest['version']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _policy(text: str) -> tuple[str, str]:
@@ -156,17 +175,6 @@ def _listener(options: argparse.Namespace, token: str | None) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(address)
     return listener
-
-
-def _set_up_log(role: str) -> None:
-    formatter = logging.Formatter(
-        f"%(asctime)s.%(msecs)03dZ {role}[{os.getpid()}] %(message)s", "%Y-%m-%dT%H:%M:%S"
-    )
-    formatter.converter = time.gmtime
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
 if __name__ == "__main__":
