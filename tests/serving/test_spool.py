@@ -6,9 +6,18 @@ import struct
 from collections import Counter
 from pathlib import Path
 
+import orjson
 import pytest
 
-from taxiway.serving.spool import SpoolWriter, is_finished, list_segments, read_segment
+from taxiway.serving.spool import (
+    MAGIC,
+    PIECE_BYTES,
+    SpoolWriter,
+    is_finished,
+    is_spent,
+    list_segments,
+    read_segment,
+)
 from tests.load import Load
 from tests.models import BuiltModel
 from tests.serving.conftest import Serve
@@ -24,8 +33,9 @@ def test_what_was_written_is_read_back_from_any_offset(tmp_path: Path) -> None:
     writer.append({"n": 1, "text": "å"})
     records, offset = read_segment(segment, offset)
     assert records == [{"n": 1, "text": "å"}]
-    assert offset == segment.stat().st_size
+    assert offset < segment.stat().st_size, "room is set aside"
     writer.close()
+    assert offset == segment.stat().st_size
 
 
 @pytest.mark.parametrize("torn", range(1, 20))
@@ -33,7 +43,7 @@ def test_a_torn_tail_ends_the_reading_and_is_no_error(tmp_path: Path, torn: int)
     writer = SpoolWriter(tmp_path, "live")
     writer.append({"n": 0})
     (segment,) = list_segments(tmp_path)
-    whole = segment.stat().st_size
+    _, whole = read_segment(segment)
     writer.append({"n": 1, "text": "tail"})
     writer.close()
     os.truncate(segment, min(whole + torn, segment.stat().st_size - 1))
@@ -44,7 +54,7 @@ def test_a_corrupt_record_is_never_given_out(tmp_path: Path) -> None:
     writer = SpoolWriter(tmp_path, "live")
     writer.append({"n": 0})
     (segment,) = list_segments(tmp_path)
-    whole = segment.stat().st_size
+    _, whole = read_segment(segment)
     writer.append({"n": 1})
     writer.close()
     content = bytearray(segment.read_bytes())
@@ -92,17 +102,46 @@ def test_a_full_disk_drops_and_counts_and_serving_goes_on(tmp_path: Path) -> Non
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        # The kernel cuts the write short here, as it does on a disk that is full.
-        resource.setrlimit(resource.RLIMIT_FSIZE, (segment.stat().st_size + 5, limits[1]))
-        assert not writer.append({"n": 1, "text": "x" * 100})
+        # The kernel sets no more room aside here, as on a disk that is full.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (segment.stat().st_size + 500, limits[1]))
+        assert not writer.append({"n": 1, "text": "x" * 2 * PIECE_BYTES})
+        assert writer.append({"n": 2}), "a smaller one has room"
+        assert writer.append({"n": 3, "text": "x" * (PIECE_BYTES - 300)}), "and less than a piece"
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, ignored)
     assert writer.dropped == 1
-    assert writer.append({"n": 2})
+    assert writer.append({"n": 4, "text": "x" * 2 * PIECE_BYTES})
     writer.close()
-    assert [record["n"] for record in read_segment(segment)[0]] == [0, 2]
+    assert [record["n"] for record in read_segment(segment)[0]] == [0, 2, 3, 4]
     assert list_segments(tmp_path) == [segment]
+
+
+def test_a_segment_is_spent_when_its_writer_is_gone_and_no_record_is_left(tmp_path: Path) -> None:
+    writer = SpoolWriter(tmp_path, "live")
+    writer.append({"n": 0})
+    (segment,) = list_segments(tmp_path)
+    _, first = read_segment(segment)
+    writer.append({"n": 1})
+    _, end = read_segment(segment)
+    assert not is_spent(segment, end), "its writer may go on"
+    whole = segment.read_bytes()
+    writer.close()
+    segment.write_bytes(whole)  # as kill -9 leaves it
+    assert not is_spent(segment, first)
+    assert is_spent(segment, end)
+    segment.write_bytes(whole[: end - 1] + bytes(len(whole) - end + 1))
+    assert is_spent(segment, first), "the last record was torn"
+    segment.write_bytes(whole[: first - 1] + b"#" + whole[first:])
+    assert not is_spent(segment, len(MAGIC)), "a record follows the damaged one"
+
+
+def test_a_single_row_is_read_back_in_the_form_of_all_others(tmp_path: Path) -> None:
+    writer = SpoolWriter(tmp_path, "live")
+    writer.append({"ids": ["a"], "row": orjson.Fragment(b'[ {"x": 1.50, "site": "\\u00e5"} ]')})
+    (segment,) = list_segments(tmp_path)
+    assert read_segment(segment)[0] == [{"ids": ["a"], "inputs": {"x": [1.5], "site": ["å"]}}]
+    writer.close()
 
 
 def test_kill_9_under_load_loses_no_answered_prediction_and_writes_none_twice(

@@ -37,7 +37,7 @@ from taxiway.monitoring import profiles
 from taxiway.monitoring.drift import drift
 from taxiway.monitoring.windows import window_end, window_start
 from taxiway.packaging import registry
-from taxiway.serving.spool import is_finished, list_segments, read_segment
+from taxiway.serving.spool import is_spent, list_segments, read_segment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,7 +134,7 @@ class Monitor:
 
     def _tidy(self, endpoint: str, ends: dict[Path, int]) -> None:
         """Remove segments that are read to their end and will not grow, and files that no row names."""
-        done = [path for path, end in ends.items() if is_finished(path) and end >= _size(path)]
+        done = [path for path, end in ends.items() if is_spent(path, end)]
         if done:
             with self.ledger.transaction() as session:
                 for path in done:
@@ -303,10 +303,3 @@ def _modified(path: Path) -> float:
         return path.stat().st_mtime
     except FileNotFoundError:
         return time.time()
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0

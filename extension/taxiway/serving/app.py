@@ -13,7 +13,7 @@ from typing import Any, Literal
 import orjson
 
 from taxiway.serving.admission import Admission
-from taxiway.serving.asgi import Receive, Scope, Send
+from taxiway.serving.asgi import Headers, Receive, Scope, Send
 from taxiway.serving.contract import check
 from taxiway.serving.docs import PAGE, origin, write_page
 from taxiway.serving.exchange import Exchange
@@ -34,6 +34,9 @@ from taxiway.serving.spool import BUDGET_BYTES, SpoolWriter
 _log = logging.getLogger(__name__)
 
 Role = Literal["live", "shadow"]
+
+#: Headers that ask for more than ``answer_at_once`` knows.
+_LONGER = frozenset((b"content-encoding",))
 
 
 def create_app(
@@ -113,6 +116,8 @@ class App:
             for route in self._listed()
         }
         self._in_progress = 0
+        self._defaults: Headers | None = None
+        self._head = b""
 
     def close(self) -> None:
         """Close the spool's segment and end the threads."""
@@ -159,6 +164,53 @@ class App:
             }
         )
         await send({"type": "http.response.body", "body": body})
+
+    def answer_at_once(
+        self, headers: Headers, client: tuple[str, int] | None, body: bytes, defaults: Headers
+    ) -> bytes | None:
+        """Give the whole response to a ``POST /predict`` of one sound row, as ``Connection`` sends it.
+
+        None, and nothing has been done, where there is more to it; calling the App gives the answer then.
+
+        Parameters
+        ----------
+        headers
+            The request's.
+        client
+            The address that the request came from; None for a Unix socket.
+        body
+            The request's body.
+        defaults
+            The headers that every response of this server has; a new list whenever they change.
+        """
+        given = dict(headers)
+        if (
+            self.draining
+            or len(body) > self.limits.body_bytes
+            or given.get(b"content-type", JSON) != JSON
+            or given.get(b"accept", b"*/*") not in (b"*/*", JSON)
+            or not _LONGER.isdisjoint(given)
+        ):
+            return None
+        try:
+            self._admission.admit(given, self._in_progress + 1, client[0] if client else None)
+        except Problem:
+            return None
+        request = request_id(given.get(b"x-request-id"))
+        answer = self._predictor.answer_row(request, body)
+        if answer is None:
+            return None
+        self.metrics.requests["/predict", 200] += 1
+        if defaults is not self._defaults:
+            self._defaults = defaults
+            lines = [b"%b: %b\r\n" % header for header in (*defaults, (b"content-type", JSON))]
+            self._head = b"HTTP/1.1 200 OK\r\n" + b"".join(lines) + b"content-length: "
+        return b"%b%d\r\nx-request-id: %b\r\n\r\n%b" % (
+            self._head,
+            len(answer),
+            request.encode("ascii"),
+            answer,
+        )
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

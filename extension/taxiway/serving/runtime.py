@@ -73,6 +73,7 @@ class Runtime:
             Binding(one["name"], one["tensor"], one.get("index")) for one in self.manifest["outputs"]
         ]
         self._wanted = list(dict.fromkeys(binding.tensor for binding in self._bindings))
+        self._places = [(one.name, self._wanted.index(one.tensor), one.index or 0) for one in self._bindings]
         self.output_names = [binding.name for binding in self._bindings]
         self.milliseconds_a_row = math.inf
 
@@ -113,6 +114,11 @@ class Runtime:
         """
         tensors = self._tensors_of(columns, block)
         return self.run(tensors)
+
+    def run_row(self, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Run the model on the tensors of a single row; give one value for each output."""
+        results = self._engine.run(tensors, self._wanted)
+        return {name: results[place].item(index) for name, place, index in self._places}
 
     def run(self, tensors: Mapping[str, Tensor]) -> dict[str, list[Any]]:
         """Run the model on tensors that are ready; give one value a row for each output."""

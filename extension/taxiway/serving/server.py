@@ -12,11 +12,14 @@ import contextlib
 import logging
 import signal
 import socket
+import time
 from collections.abc import Generator
+from typing import cast
 
 import uvicorn
 
 from taxiway.serving.app import App
+from taxiway.serving.connection import Connection
 
 KEEP_ALIVE_SECONDS = 65
 BACKLOG = 2048
@@ -48,7 +51,7 @@ class Server(uvicorn.Server):
         config = uvicorn.Config(
             app,
             loop="uvloop",
-            http="httptools",
+            http=Connection,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -82,11 +85,8 @@ class Server(uvicorn.Server):
         if self.servers or self.stopping.is_set():
             return
 
-        def protocol() -> asyncio.Protocol:
-            made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
-                config=self.config, server_state=self.server_state, app_state={}
-            )
-            return made
+        def protocol() -> Connection:
+            return Connection(self.app, self.config, self.server_state)
 
         loop = asyncio.get_running_loop()
         # A duplicate, because the original may have to be handed to the next master.
@@ -106,9 +106,12 @@ class Server(uvicorn.Server):
         self.stopping.set()
 
     async def main_loop(self) -> None:
-        """Keep the Date header right until told to stop."""
+        """Keep the Date header right, and close connections that keep it waiting, until told to stop."""
         while not self.stopping.is_set():
             await self.on_tick(0)
+            now = time.monotonic()
+            for connection in list(self.server_state.connections):
+                cast(Connection, connection).expire(now)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.stopping.wait(), 1.0)
 

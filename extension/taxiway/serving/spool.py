@@ -1,15 +1,18 @@
 """The prediction log beside the serving process: append-only files that survive kill -9.
 
 A segment is the 8 bytes ``TWSPOOL1`` and then records: length (u32, little endian), CRC-32 (the same),
-and a JSON text. A record is one ``write`` before its response is sent; the page cache outlives the
-process, so that no answered prediction is lost with it. While a segment is being written its writer
-holds a lock on it.
+and a JSON text. A record is copied into a mapped piece of the file before its response is sent, which
+costs no system call; the page cache outlives the process, so that no answered prediction is lost with it.
+Each piece is allocated on the disk before it is mapped: a full disk is an error that can be caught there.
+What is allocated and not written yet is zeros; a length of zero ends the reading. While a segment is
+being written its writer holds a lock on it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import mmap
 import os
 import struct
 import time
@@ -25,6 +28,7 @@ SEGMENT_BYTES = 64 * 2**20
 SEGMENT_SECONDS = 600.0
 BUDGET_BYTES = 2 * 2**30
 MAX_RECORD_BYTES = 256 * 2**20
+PIECE_BYTES = 2**20
 _BUDGET_SECONDS = 5.0
 _HEADER = struct.Struct("<II")
 
@@ -68,10 +72,15 @@ class SpoolWriter:
         self._budget = budget_bytes
         self._sequence = 0
         self._file = -1
-        self._size = 0
+        self._size = 0  # of what is written
+        self._allocated = 0
         self._opened = 0.0
         self._others = 0
         self._counted = float("-inf")
+        self._piece: mmap.mmap | None = None
+        self._place = 0  # in the piece, of the next record
+        self._room = 0  # in the piece, from there on
+        self._due = float("-inf")  # when age and budget are looked at again, by time.monotonic
 
     def append(self, record: dict[str, Any]) -> bool:
         """Write one record; False if it was dropped for want of room.
@@ -79,47 +88,58 @@ class SpoolWriter:
         Never raises for a full or failing disk: serving goes on.
         """
         payload = orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS)
-        entry = b"".join((_HEADER.pack(len(payload), zlib.crc32(payload)), payload))
-        try:
-            if self._room(len(entry)):
-                self._write(entry)
-                self.written += 1
-                return True
-        except OSError:
-            self._abandon()
-        self.dropped += 1
-        return False
+        entry = _HEADER.pack(len(payload), zlib.crc32(payload)) + payload
+        length = len(entry)
+        if (length > self._room or time.monotonic() > self._due) and not self._make_room(length):
+            self.dropped += 1
+            return False
+        end = self._place + length
+        assert self._piece is not None
+        self._piece[self._place : end] = entry
+        self._place = end
+        self._room -= length
+        self._size += length
+        self.written += 1
+        return True
 
     def close(self) -> None:
         """Close the current segment; a later append opens another."""
+        self._unmap()
         if self._file >= 0:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, self._size)
             os.close(self._file)
             self._file = -1
+        self._size = self._allocated = 0
 
-    def _room(self, length: int) -> bool:
+    def _make_room(self, length: int) -> bool:
+        """Rotate where it is time, and map a piece that takes so many bytes; False if there is no room."""
         now = time.monotonic()
-        if now - self._counted > _BUDGET_SECONDS:
-            self._others = _folder_bytes(self.directory) - (self._size if self._file >= 0 else 0)
-            self._counted = now
-        own = self._size if self._file >= 0 else 0
-        if own and (own + length > self._segment_bytes or now - self._opened > self._segment_seconds):
-            self.close()
-            self._others += own
-            own = 0
-        return self._others + own + length <= self._budget
-
-    def _write(self, entry: bytes) -> None:
-        if self._file < 0:
-            self._open()
-        if os.write(self._file, entry) != len(entry):
-            raise OSError("the disk took only a part of a record")
-        self._size += len(entry)
+        try:
+            if now - self._counted > _BUDGET_SECONDS:
+                self._others = _folder_bytes(self.directory) - self._allocated
+                self._counted = now
+            full = self._size + length > self._segment_bytes or now - self._opened > self._segment_seconds
+            if self._size and full:
+                self._others += self._size
+                self.close()
+            left = self._budget - self._others - (self._size or len(MAGIC))
+            if length > left:
+                return False
+            if self._file < 0:
+                self._open()
+            if length > self._room:
+                self._map(length, left)
+        except OSError:
+            return False
+        self._due = min(self._counted + _BUDGET_SECONDS, self._opened + self._segment_seconds)
+        return True
 
     def _open(self) -> None:
         self._sequence += 1
         path = self.directory / f"{self._stem}-{self._sequence}{SUFFIX}"
         hidden = path.with_name(f".{path.name}.new")
-        file = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        file = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             # Locked before it has its name, so that no reader takes it for a finished one.
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -130,17 +150,42 @@ class SpoolWriter:
             hidden.unlink(missing_ok=True)
             raise
         self._file, self._size, self._opened = file, len(MAGIC), time.monotonic()
+        self._allocated = self._size
 
-    def _abandon(self) -> None:
-        """Cut a half-written record off; where that fails too, leave the segment with its torn tail."""
-        if self._file < 0:
+    def _map(self, length: int, left: int) -> None:
+        """Map the file from its last page on, as far as the next record or a whole piece takes it."""
+        start = self._size - self._size % mmap.ALLOCATIONGRANULARITY
+        needed = self._size + length
+        wanted = max(needed, min(start + PIECE_BYTES, self._segment_bytes, self._size + left))
+        self._unmap()
+        if wanted > self._allocated:
+            try:
+                self._allocate(wanted)
+            except OSError:
+                # The disk is nearly full: this record may have room all the same.
+                wanted = needed
+                self._allocate(wanted)
+        self._piece = mmap.mmap(self._file, self._allocated - start, offset=start)
+        self._place = self._size - start
+        self._room = self._allocated - self._size
+
+    def _allocate(self, end: int) -> None:
+        """Have the disk set aside the file's bytes up to ``end``, so that writing to the map cannot fail."""
+        if end <= self._allocated:
             return
         try:
-            os.ftruncate(self._file, self._size)
+            os.posix_fallocate(self._file, self._allocated, end - self._allocated)
         except OSError:
             with contextlib.suppress(OSError):
-                self.close()
-            self._file = -1
+                os.ftruncate(self._file, self._allocated)
+            raise
+        self._allocated = end
+
+    def _unmap(self) -> None:
+        if self._piece is not None:
+            self._piece.close()
+            self._piece = None
+        self._place = self._room = 0
 
 
 def list_segments(directory: Path) -> list[Path]:
@@ -199,14 +244,44 @@ def read_segment(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int
     while len(data) - start >= _HEADER.size:
         length, checksum = _HEADER.unpack_from(data, start)
         end = start + _HEADER.size + length
-        if length > MAX_RECORD_BYTES or end > len(data):
+        if not 0 < length <= MAX_RECORD_BYTES or end > len(data):
             break
         payload = data[start + _HEADER.size : end]
         if zlib.crc32(payload) != checksum:
             break
-        records.append(orjson.loads(payload))
+        records.append(_restore(orjson.loads(payload)))
         start = end
     return records, offset + start
+
+
+def is_spent(path: Path, offset: int) -> bool:
+    """Whether a segment that was read up to ``offset`` may be removed.
+
+    So it is if its writer has left, and what follows is nothing, or one torn record and nothing. What
+    follows a damaged record is kept for a person to look at.
+    """
+    if not is_finished(path):
+        return False
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            rest = file.read()
+    except FileNotFoundError:
+        return True
+    if len(rest) < _HEADER.size:
+        return True
+    length, checksum = _HEADER.unpack_from(rest)
+    end = _HEADER.size + length
+    whole = length > 0 and zlib.crc32(rest[_HEADER.size : end]) == checksum
+    # A writer sets the room aside before it writes: what claims more than there is, is damaged.
+    return end <= len(rest) and not whole and not any(rest[end:])
+
+
+def _restore(record: dict[str, Any]) -> dict[str, Any]:
+    """Give a single row's record, which holds the row as its client wrote it, the form of all others."""
+    if (row := record.pop("row", None)) is not None:
+        record["inputs"] = {name: [value] for name, value in row[0].items()}
+    return record
 
 
 def _folder_bytes(directory: Path) -> int:

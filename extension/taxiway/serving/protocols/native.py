@@ -28,12 +28,9 @@ def encode(tag: str, prediction: Prediction) -> Answer:
     return Answer(200, orjson.dumps(answer), told=True)
 
 
-def encode_row(tag: str, request: str, outputs: Mapping[str, list[Any]]) -> Answer:
-    """Write the same of a single row in which nothing was found."""
-    row: dict[str, Any] = {"id": request}
-    for name, values in outputs.items():
-        row[name] = values[0]
-    return Answer(200, orjson.dumps({"request_id": request, "model": tag, "predictions": [row]}), told=True)
+def encode_row(tag: str, request: str, outputs: Mapping[str, Any]) -> bytes:
+    """Write the same of a single row in which nothing was found: one value for each output."""
+    return orjson.dumps({"request_id": request, "model": tag, "predictions": [{"id": request, **outputs}]})
 
 
 def identified(prediction: Prediction) -> list[dict[str, Any]]:

@@ -1,0 +1,130 @@
+"""One client's connection: uvicorn's, with a short way for the request that is by far the commonest.
+
+A small ``POST /predict`` that has come whole, to a connection with nothing else to do, is answered where
+it was parsed: no task, no messages. All else, and whatever that way cannot answer, goes uvicorn's way to
+the ASGI callable, which gives the same answers.
+"""
+
+from __future__ import annotations
+
+import time
+
+from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from taxiway.serving.app import App
+
+HEAD_SECONDS = 30.0
+_LATE = (
+    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: text/plain; charset=utf-8\r\n"
+    b"content-length: %d\r\nconnection: close\r\n\r\n%b"
+)
+_LATE_TEXT = b"The request's head did not come within %d s." % HEAD_SECONDS
+
+
+class Connection(HttpToolsProtocol):
+    """Parses a connection's requests and answers them in their order.
+
+    Parameters
+    ----------
+    app
+        What answers.
+    config, state
+        uvicorn's.
+    """
+
+    def __init__(self, app: App, config: Config, state: ServerState) -> None:
+        super().__init__(config=config, server_state=state, app_state={})
+        self._answer_at_once = app.answer_at_once
+        self._short = False
+        self._parts: list[bytes] = []
+        self._heard = time.monotonic()
+        self._begun = 0.0
+
+    def expire(self, now: float) -> None:
+        """Close the connection if it is idle for too long, or if a request's head takes too long.
+
+        Parameters
+        ----------
+        now
+            The time, by ``time.monotonic``.
+        """
+        if self.transport.is_closing() or not (self.cycle is None or self.cycle.response_complete):
+            return
+        if self._begun:
+            if now - self._begun > HEAD_SECONDS:
+                self.transport.write(_LATE % (len(_LATE_TEXT), _LATE_TEXT))
+                self.transport.close()
+        elif now - self._heard > self.timeout_keep_alive:
+            self.transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sent."""
+        self._heard = time.monotonic()
+        super().data_received(data)
+        if self._short:
+            # The rest of the body is still to come: that is uvicorn's to wait for.
+            self._go_the_long_way()
+
+    def on_message_begin(self) -> None:
+        """Begin a request; its scope is made when it is needed."""
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+        self._begun = self._heard
+
+    def on_headers_complete(self) -> None:
+        """Choose the request's way."""
+        self._begun = 0.0
+        parser = self.parser
+        if (
+            self.url == b"/predict"
+            and (self.cycle is None or self.cycle.response_complete)
+            and parser.get_method() == b"POST"
+            and parser.get_http_version() == "1.1"
+            and parser.should_keep_alive()
+            and not self.expect_100_continue
+            and not parser.should_upgrade()
+            and not self.flow.write_paused
+        ):
+            self._short = True
+            self._parts = []
+        else:
+            self._make_scope()
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        if self._short:
+            self._parts.append(body)
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Answer, if the request is on its short way."""
+        if self._short:
+            parts = self._parts
+            body = parts[0] if len(parts) == 1 else b"".join(parts)
+            state = self.server_state
+            response = self._answer_at_once(self.headers, self.client, body, state.default_headers)
+            if response is not None:
+                self._short = False
+                self.transport.write(response)
+                state.total_requests += 1
+                return
+            self._go_the_long_way()
+        super().on_message_complete()
+
+    def _make_scope(self) -> None:
+        url, headers, expected = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expected
+        self.headers.extend(headers)
+
+    def _go_the_long_way(self) -> None:
+        self._short = False
+        self._make_scope()
+        super().on_headers_complete()
+        for part in self._parts:
+            super().on_body(part)
