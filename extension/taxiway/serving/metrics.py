@@ -37,6 +37,8 @@ class Metrics:
         self.outcomes: int = 0
         self.findings: Counter[tuple[str, str]] = Counter()
         self.mirrored: Counter[str] = Counter({"sent": 0, "dropped": 0, "failed": 0})
+        #: Of requests that were run together; see ``Batcher``.
+        self.joined: Counter[str] = Counter()
         self._buckets = [0] * (len(BUCKETS) + 1)
         self._seconds = 0.0
         self._timed = 0
@@ -78,6 +80,12 @@ class Metrics:
         )
         mirrored = [(_labels(result=result), count) for result, count in self.mirrored.items()]
         lines += _family("taxiway_mirrored_total", "counter", "Requests mirrored to the shadow.", mirrored)
+        for name, what in (
+            ("batches", "Runs of joined requests."),
+            ("batched_requests", "Requests in them."),
+            ("batches_failed", "Runs of several requests that failed and were repeated in halves."),
+        ):
+            lines += _family(f"taxiway_{name}_total", "counter", what, [("", self.joined[name])])
         records = [(_labels(result="written"), spooled), (_labels(result="dropped"), dropped)]
         lines += _family("taxiway_spool_records_total", "counter", "Records for the spool.", records)
         lines += self._histogram()

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -54,28 +55,35 @@ class Runtime:
         The Model's folder: ``model.json``, ``signature.json``, ``sample.json`` and the model file itself.
     threads
         Threads within one prediction; more than one costs a small model more than it gives.
+    device
+        What it runs on: see ``engines.hardware.DEVICES``.
 
     Raises
     ------
     ModelError
-        A file is missing, is not what it was, or does not fit the signature.
+        The device cannot run it, or a file is missing, is not what it was, or does not fit the signature.
     """
 
-    def __init__(self, directory: Path, *, threads: int = 1) -> None:
+    def __init__(self, directory: Path, *, threads: int = 1, device: str = "cpu") -> None:
         self.directory = directory
+        self.threads = threads
         self.manifest: dict[str, Any] = _read(directory / "model.json")
         self.tag = f"{self.manifest['name']}:{self.manifest['version']}"
         self.signature = Signature.from_dict(_read(directory / "signature.json"))
         self.sample: dict[str, Any] = _read(directory / "sample.json")
-        self._engine = _open(directory, self.manifest, threads)
+        self._engine = _open(directory, self.manifest, threads, device)
         self.feeds = feeds(self._engine, self.signature, self.tag)
         self._bindings = [
             Binding(one["name"], one["tensor"], one.get("index")) for one in self.manifest["outputs"]
         ]
         self._wanted = list(dict.fromkeys(binding.tensor for binding in self._bindings))
         self._places = [(one.name, self._wanted.index(one.tensor), one.index or 0) for one in self._bindings]
+        #: What it really runs on.
+        self.device: str = getattr(self._engine, "device", "cpu")
         self.output_names = [binding.name for binding in self._bindings]
         self.milliseconds_a_row = math.inf
+        #: How many rows of several requests may be run together, and the seconds that a run waits for them.
+        self.batch_rows, self.batch_wait = 0, 0.0
 
     @property
     def bounds(self) -> dict[str, tuple[float, float]]:
@@ -112,8 +120,7 @@ class Runtime:
         dict
             Output name → one value a row.
         """
-        tensors = self._tensors_of(columns, block)
-        return self.run(tensors)
+        return self.run(self.tensors_of(columns, block))
 
     def run_row(self, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         """Run the model on the tensors of a single row; give one value for each output."""
@@ -130,7 +137,10 @@ class Runtime:
             outputs[binding.name] = column.tolist()
         return outputs
 
-    def _tensors_of(self, columns: Mapping[str, Sequence[Any]], block: Tensor | None) -> dict[str, Tensor]:
+    def tensors_of(
+        self, columns: Mapping[str, Sequence[Any]], block: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Give the engine's tensors for checked values; see ``predict``."""
         if block is None:
             return {feed.tensor: _tensor(feed, columns) for feed in self.feeds}
         casts: dict[np.dtype[Any], Tensor] = {}
@@ -156,7 +166,7 @@ class Runtime:
         records = self.sample["records"]
         if not records:
             return
-        columns = {name: [record.get(name) for record in records] for name in self.signature.names}
+        columns = self.sample_columns(len(records))
         try:
             given = self.predict(columns)
         except Exception as error:
@@ -166,18 +176,44 @@ class Runtime:
             for row, (one, other) in enumerate(
                 zip(expected, given.get(name, [None] * len(expected)), strict=True)
             ):
-                if not _agree(one, other):
+                if not agree(one, other):
                     raise ModelError(
                         f"{self.tag} does not answer its own sample rightly: "
                         f"row {row}, output {name!r}: expected {one!r}, got {other!r}"
                     )
-        first = {name: values[:1] for name, values in columns.items()}
+        self.milliseconds_a_row = self.time(1)
+
+    def time(self, rows: int, repeats: int = _CHECK_REPEATS) -> float:
+        """Give the least milliseconds that a number of the sample's rows took, tensors and outputs included.
+
+        Rows are repeated where the sample has fewer.
+        """
+        columns = self.sample_columns(rows)
         timings = []
-        for _ in range(_CHECK_REPEATS):
+        for _ in range(repeats):
             start = time.perf_counter()
-            self.predict(first)
+            self.predict(columns)
             timings.append(time.perf_counter() - start)
-        self.milliseconds_a_row = 1e3 * min(timings)
+        return 1e3 * min(timings)
+
+    def sample_columns(self, rows: int) -> dict[str, list[Any]]:
+        """Give a number of the sample's rows by column, over and over where it has fewer."""
+        records = [*islice(cycle(self.sample["records"]), rows)]
+        return {name: [record.get(name) for record in records] for name in self.signature.names}
+
+    def rethread(self, threads: int) -> None:
+        """Open the model file anew with another number of threads; the device stays.
+
+        Raises
+        ------
+        ModelError
+            It cannot be opened any more.
+        """
+        del self._engine  # two at once may not fit into memory
+        self._engine = _open(self.directory, self.manifest, threads, self.device)
+        self.threads = threads
+        if self.sample["records"]:
+            self.milliseconds_a_row = self.time(1)
 
 
 def _read(path: Path) -> Any:
@@ -187,7 +223,7 @@ def _read(path: Path) -> Any:
         raise ModelError(f"{path.name} of the Model in {path.parent} cannot be read: {error}") from error
 
 
-def _open(directory: Path, manifest: dict[str, Any], threads: int) -> Engine:
+def _open(directory: Path, manifest: dict[str, Any], threads: int, device: str) -> Engine:
     for name, digest in manifest.get("files", {}).items():
         path = directory / name
         try:
@@ -199,7 +235,11 @@ def _open(directory: Path, manifest: dict[str, Any], threads: int) -> Engine:
             raise ModelError(f"{name} of the Model in {directory} is not what it was when it was packaged")
     try:
         return open_engine(
-            directory, manifest.get("runtime", "onnx"), manifest.get("engine"), threads=threads
+            directory,
+            manifest.get("runtime", "onnx"),
+            manifest.get("engine"),
+            threads=threads,
+            device=device,
         )
     except EngineError as error:
         raise ModelError(f"The Model in {directory} cannot be opened: {error}") from error
@@ -251,7 +291,8 @@ def _array(values: Sequence[Any], dtype: np.dtype[Any]) -> Tensor:
     return np.array(values, dtype=dtype)
 
 
-def _agree(expected: Any, given: Any) -> bool:
+def agree(expected: Any, given: Any) -> bool:
+    """Whether two answers are the same but for what rounding may do."""
     if isinstance(expected, float) and isinstance(given, int | float):
         both_nan = math.isnan(expected) and math.isnan(given)
         return both_nan or math.isclose(

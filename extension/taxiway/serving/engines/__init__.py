@@ -14,6 +14,9 @@ import numpy as np
 
 from taxiway.serving.block import Tensor
 
+#: The output that holds the entities of a text, as JSON.
+ENTITIES = "entities"
+
 
 class EngineError(Exception):
     """A model file cannot be opened here, or is not safe to open."""
@@ -39,9 +42,22 @@ _ENGINES = {
     "text": ("text", "TextEngine"),
 }
 
+#: Formats of programs that run code from their file while they are loaded, whatever the weights lie in.
+_UNSAFE = {
+    "torch.export": (
+        "a torch.export program is not opened, for torch.export.load runs code that its file brings: package "
+        "the module itself, which writes it as ONNX with its weights, and serve that with --device cuda"
+    )
+}
+
 
 def open_engine(
-    directory: Path, runtime: str, options: Mapping[str, Any] | None = None, *, threads: int = 1
+    directory: Path,
+    runtime: str,
+    options: Mapping[str, Any] | None = None,
+    *,
+    threads: int = 1,
+    device: str = "cpu",
 ) -> Engine:
     """Open the model file of a Model's folder.
 
@@ -55,12 +71,16 @@ def open_engine(
         What the manifest's ``engine`` says.
     threads
         Threads within one run.
+    device
+        What it runs on: see ``hardware.DEVICES``.
 
     Raises
     ------
     EngineError
-        There is no such engine here, or it refuses the file.
+        There is no such engine here, it refuses the file, or it cannot run it on that device.
     """
+    if runtime in _UNSAFE:
+        raise EngineError(_UNSAFE[runtime])
     if runtime not in _ENGINES:
         raise EngineError(f"there is no engine for the format {runtime!r}; upgrade taxiway")
     module, name = _ENGINES[runtime]
@@ -70,5 +90,5 @@ def open_engine(
         raise EngineError(
             f"models of the format {runtime!r} need {error.name}, which is missing here"
         ) from error
-    engine: Engine = kind(directory, options or {}, threads)
+    engine: Engine = kind(directory, options or {}, threads, device)
     return engine

@@ -18,6 +18,7 @@ import numpy as np
 
 from taxiway.serving.block import Tensor
 from taxiway.serving.engines import EngineError
+from taxiway.serving.engines.hardware import CPU, Device, need_memory, parse_device
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets on standard error otherwise
 
@@ -61,11 +62,16 @@ class SavedModelEngine:
         ``inputs``: tensor name → the signature's name for it, unless they are the same.
     threads
         Threads within one run, if TensorFlow has not started yet in this process.
+    device
+        Where it runs, likewise; ``auto`` is the first GPU that TensorFlow has, if it has any.
     """
 
-    def __init__(self, directory: Path, options: Mapping[str, Any], threads: int) -> None:
+    def __init__(
+        self, directory: Path, options: Mapping[str, Any], threads: int, device: str = "cpu"
+    ) -> None:
         path = directory / FOLDER
         check(path)
+        self.device = str(_choose(parse_device(device), path))
         with contextlib.suppress(RuntimeError):  # it has started
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -87,6 +93,25 @@ class SavedModelEngine:
         given = {key: tf.constant(tensors[name]) for name, key in self._keys.items()}
         results = self._function(**given)
         return [_array(results[name]) for name in wanted]
+
+
+def _choose(device: Device | None, path: Path) -> Device:
+    """Show TensorFlow the one device that it may use."""
+    if device is not None and device.kind == "tensorrt":
+        raise EngineError(f"{FOLDER} runs with TensorFlow, which has no TensorRT here: name --device cuda")
+    gpus = tf.config.list_physical_devices("GPU")
+    if device is None:
+        device = Device("cuda") if gpus else CPU
+    if device != CPU:
+        if device.number >= len(gpus):
+            raise EngineError(f"TensorFlow here finds {len(gpus)} GPUs, none of them {device}")
+        need_memory(device, sum(file.stat().st_size for file in path.rglob("*") if file.is_file()))
+    chosen = gpus[device.number : device.number + 1] if device != CPU else []
+    with contextlib.suppress(RuntimeError):  # it has started
+        tf.config.set_visible_devices(chosen, "GPU")
+        for gpu in chosen:
+            tf.config.experimental.set_memory_growth(gpu, True)
+    return device
 
 
 def check(path: Path) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 from taxiway.serving.block import Tensor
 from taxiway.serving.engines import EngineError
 from taxiway.serving.engines.estimator import ask
+from taxiway.serving.engines.hardware import only_on_cpu
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,10 +71,15 @@ class SkopsEngine:
         tensor dtype and pandas dtype of each column.
     threads
         Not used: an estimator has its own parameter for that.
+    device
+        The CPU, whatever it is called.
     """
 
-    def __init__(self, directory: Path, options: Mapping[str, Any], threads: int) -> None:
+    def __init__(
+        self, directory: Path, options: Mapping[str, Any], threads: int, device: str = "cpu"
+    ) -> None:
         del threads
+        only_on_cpu(device, "scikit-learn's own models")
         try:
             import skops.io
         except ImportError as error:
