@@ -14,19 +14,13 @@ import pytest
 from taxiway.cli import join_pairs
 from taxiway.control.endpoint import Endpoint
 from taxiway.demo import weather
+from tests.cli import shell
 from tests.control.conftest import endpoint, home, packaged, tags  # noqa: F401 - fixtures
 from tests.waiting import wait_until
 
 
 def taxiway(*arguments: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "taxiway", *arguments],
-        capture_output=True,
-        text=True,
-        env=dict(os.environ),
-        timeout=120,
-        check=False,
-    )
+    done = shell.run(*arguments)
     assert (done.returncode == 0) is ok, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done
@@ -74,6 +68,16 @@ def test_a_mistake_ends_in_two_lines_that_say_what_to_do(
     assert lines[0].startswith("Error: ")
     assert len(lines) == 2
     assert lines[1].startswith("  ")
+
+
+def test_it_is_a_program_and_a_module_of_python(taxiway_home: Path) -> None:
+    """The other tests begin after the imports; these begin where a shell does."""
+    expected = taxiway("agent", "status").stdout
+    for command in ([sys.executable, "-m", "taxiway"], [str(Path(sys.executable).with_name("taxiway"))]):
+        done = subprocess.run([*command, "agent", "status"], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")
+        refused = subprocess.run([*command, "drift", "nosuch"], capture_output=True, text=True, check=False)
+        assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 2)
 
 
 def test_a_bad_setting_is_named(taxiway_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

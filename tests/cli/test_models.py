@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from taxiway.packaging import registry
+from tests.cli import shell
 from tests.cli.test_commands import taxiway
 from tests.control.conftest import home, packaged  # noqa: F401 - fixtures
 
@@ -87,11 +85,8 @@ def test_what_another_wrote_is_shown_and_not_obeyed() -> None:
 
 def test_a_deletion_asks_first() -> None:
     tag = str(listed()[0]["tag"])
-    command = [sys.executable, "-m", "taxiway", "models", "delete", tag]
     for answer, gone in (("n\n", False), ("", False), ("y\n", True)):
-        done = subprocess.run(
-            command, input=answer, capture_output=True, text=True, env=dict(os.environ), check=False
-        )
+        done = shell.run("models", "delete", tag, stdin=answer)
         assert f"Delete {tag}" in done.stdout
         assert (done.returncode == 0) is gone
         assert (tag in [row["tag"] for row in listed()]) is not gone

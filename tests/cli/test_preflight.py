@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.cli import shell
 from tests.packaging.conftest import Packaged, classifier, packaged, weather  # noqa: F401 - fixtures
 
 
@@ -21,8 +20,7 @@ def tag(packaged: Packaged, monkeypatch: pytest.MonkeyPatch) -> str:  # noqa: F8
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "taxiway", "preflight", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), check=False)
+    return shell.run("preflight", *arguments)
 
 
 def test_progress_goes_to_standard_error_and_the_table_to_standard_output(tag: str) -> None:
