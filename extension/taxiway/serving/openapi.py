@@ -8,6 +8,7 @@ from typing import Any
 from taxiway.serving.openapi_parts import PROBLEMS, get, json, list_of, media_of, problem, ref
 from taxiway.serving.openapi_protocols import describe_protocols
 from taxiway.serving.protocols import Served
+from taxiway.serving.requests import MAX_ID_LENGTH
 from taxiway.signature import JSON_TYPES, Signature
 
 
@@ -81,12 +82,15 @@ def _row(signature: Signature) -> dict[str, Any]:
 def _prediction(signature: Signature) -> dict[str, Any]:
     properties: dict[str, Any] = {"id": {"type": "string"}}
     for output in signature.outputs:
-        properties[output.name] = {"type": JSON_TYPES[output.dtype]}
+        kind = JSON_TYPES[output.dtype]
+        # JSON has no NaN: where a model gives none or infinity for absurd inputs, null stands for it.
+        properties[output.name] = {"type": [kind, "null"] if kind == "number" else kind}
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 def _predict(served: Served, example: Any) -> dict[str, Any]:
     identified = {"ids": list_of({"type": "string"}), "times": list_of({"type": ["string", "number"]})}
+    rows = list_of(ref("Row"), least=1)
     columns = {"type": "object", "additionalProperties": {"type": "array"}}
     split = {
         "type": "object",
@@ -95,8 +99,8 @@ def _predict(served: Served, example: Any) -> dict[str, Any]:
     }
     body: dict[str, Any] = {
         "oneOf": [
-            list_of(ref("Row")),
-            _shape("records", list_of(ref("Row")), identified),
+            rows,
+            _shape("records", rows, identified),
             _shape("columns", columns, identified),
             _shape("split", split, identified),
         ]
@@ -153,7 +157,11 @@ _PROBLEM: dict[str, Any] = {
 }
 _OUTCOME: dict[str, Any] = {
     "type": "object",
-    "properties": {"id": {"type": "string"}, "outcome": {}, "time": {"type": ["string", "number"]}},
+    "properties": {
+        "id": {"type": "string", "minLength": 1, "maxLength": MAX_ID_LENGTH},
+        "outcome": {"type": ["number", "string", "boolean", "null"]},
+        "time": {"anyOf": [{"type": "number"}, {"type": "string", "format": "date-time"}]},
+    },
     "required": ["id", "outcome"],
 }
 _OUTCOMES: dict[str, Any] = {
@@ -161,8 +169,17 @@ _OUTCOMES: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": json(
-            {"type": "object", "properties": {"outcomes": list_of(_OUTCOME)}, "required": ["outcomes"]}
+            {
+                "type": "object",
+                "properties": {"outcomes": list_of(_OUTCOME, least=1)},
+                "required": ["outcomes"],
+            }
         ),
     },
-    "responses": {"202": {"description": "Taken"}, "400": problem("The body has not this shape")},
+    "responses": {
+        "202": {"description": "Taken"},
+        "400": problem("The body has not this shape"),
+        **{status: PROBLEMS[status] for status in ("401", "408", "413", "415", "429")},
+        "503": problem("They could not be written down"),
+    },
 }

@@ -14,9 +14,9 @@ def ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def list_of(items: dict[str, Any]) -> dict[str, Any]:
-    """Describe a list."""
-    return {"type": "array", "items": items}
+def list_of(items: dict[str, Any], *, least: int = 0) -> dict[str, Any]:
+    """Describe a list that has at least so many items."""
+    return {"type": "array", "items": items} | ({"minItems": least} if least else {})
 
 
 def record(**properties: dict[str, Any]) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def media_of(served: Served, example: list[dict[str, Any]] | None = None) -> dic
     lines: dict[str, Any] = {"schema": {"type": "string"}}
     if example:
         columns = {name: [row.get(name) for row in example] for name in served.signature.names}
-        table = csv.encode(Prediction("", [""] * len(example), columns, []), ids=False)
+        table = csv.encode(Prediction("", len(example), columns), ids=False)
         text["example"] = table.decode()
         lines["example"] = "".join(f"{orjson.dumps(row).decode()}\n" for row in example)
     return {

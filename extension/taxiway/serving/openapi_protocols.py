@@ -50,7 +50,7 @@ def _post(
 
 
 def _invocations(served: Served, example: list[dict[str, Any]]) -> dict[str, Any]:
-    rows = list_of(ref("Row"))
+    rows = list_of(ref("Row"), least=1)
     split = record(columns=list_of({"type": "string"}), data=list_of(list_of(_VALUE)))
     forms = [
         rows,
@@ -108,7 +108,7 @@ def _infer(served: Served, example: list[dict[str, Any]]) -> dict[str, Any]:
 def _tfserving(served: Served, example: list[dict[str, Any]]) -> dict[str, Any]:
     instances, inputs = record(instances={"type": "array"}), record(inputs={"type": ["object", "array"]})
     answer = {"oneOf": [record(predictions={"type": "array"}), record(outputs={})]}
-    examples = record(examples=list_of(ref("Row")))
+    examples = record(examples=list_of(ref("Row"), least=1))
     examples["properties"]["context"] = _OBJECT
     result = record(result={"type": "array"})
     predict = _post(
