@@ -18,7 +18,7 @@ export VIRTUAL_ENV :=
 
 SOURCES := $(shell find extension/src extension/style extension/schema -type f 2>/dev/null)
 
-.PHONY: help setup demo test test-frameworks lab check format bench lock clean stop
+.PHONY: help setup demo test test-frameworks lab check format bench bench-serving lock clean stop
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -55,8 +55,11 @@ format: setup ## Mend what a formatter can
 	ruff format .
 	npm run format --silent
 
-bench: setup ## Print the figures that the documents quote
+bench: bench-serving ## Print the figures that the documents quote
 	python -m tests.benchmarks
+
+bench-serving: $(STAMPS)/bench $(STAMPS)/wrk ## Compare servers of one row; writes artifacts/bench-serving.json
+	python -m tests.benchmarks.serving $(OPTIONS)
 
 # torch is left to pip (see $(STAMPS)/frameworks-python), so what it requires is named here; NCCL joins GPUs
 # over a network, is 300 MB, and is not needed to import XGBoost
@@ -69,11 +72,12 @@ lock: ## Resolve the Python pins afresh, with hashes
 	$(COMPILE) pyproject.toml --extra dev -o requirements.lock
 	printf '%s\n' $(OF_TORCH) | $(COMPILE) pyproject.toml - --extra dev --extra frameworks \
 	  -c requirements.lock --override <(printf '%s\n' $(NEITHER)) -o requirements-frameworks.lock
+	$(COMPILE) --group bench -c <(sed 's/ .*//' requirements.lock | grep == | grep -v ^pyarrow==) -o requirements-bench.lock
 	awk '/^uv==/{on=1} on{print} on && !/\\$$/{exit}' requirements.lock > requirements.bootstrap.lock
 
 clean: ## Remove everything that was built (not the demo's home while it runs)
 	-[ -x $(BIN)/taxiway ] && taxiway agent stop
-	rm -rf $(VENV) .venv-frameworks node_modules $(STAMPS) extension/lib extension/taxiway/labextension artifacts
+	rm -rf $(VENV) .venv-frameworks .venv-bench node_modules $(STAMPS) extension/lib extension/taxiway/labextension artifacts
 
 $(STAMPS)/python: requirements.lock requirements.bootstrap.lock
 	@mkdir -p $(STAMPS)
@@ -109,6 +113,19 @@ $(STAMPS)/frameworks-python: requirements-frameworks.lock $(STAMPS)/python
 
 $(STAMPS)/frameworks: $(STAMPS)/frameworks-python $(STAMPS)/extension
 	SKIP_JUPYTER_BUILDER=1 $(BIN)/uv pip install -q --python $(FRAMEWORKS)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+# What the compared servers need; Taxiway's own source is used where it lies
+$(STAMPS)/bench: requirements-bench.lock $(STAMPS)/extension
+	@[ -x .venv-bench/bin/python ] || $(BIN)/python -m venv --without-pip .venv-bench
+	$(BIN)/uv pip sync -q --compile-bytecode --python .venv-bench/bin/python --require-hashes requirements-bench.lock
+	@touch $@
+
+$(STAMPS)/wrk:
+	@mkdir -p $(STAMPS)
+	@command -v wrk >/dev/null || { \
+	  [ "$$(id -u)" = 0 ] || { echo "Serving is measured with Debian's wrk: sudo apt-get install wrk"; exit 1; }; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends wrk >/dev/null; }
 	@touch $@
 
 $(STAMPS)/chromium:
