@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
             options.spool,
             options.role,
             dict(options.policy),
-            limits=Limits(options.max_body, options.max_rows, options.max_requests),
+            limits=_limits(options),
             token=token,
             threads=options.threads,
             spool_budget=options.spool_budget,
@@ -119,6 +119,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-body", type=int, default=limits.body_bytes, metavar="BYTES")
     parser.add_argument("--max-rows", type=int, default=limits.rows, metavar="ROWS")
     parser.add_argument("--max-requests", type=int, default=limits.concurrency, metavar="N", help="at once")
+    for stage, of in (
+        ("head", "for a request's head, else 408"),
+        ("body", "for its body, else 408"),
+        ("predict", "for the prediction, else 503"),
+        ("send", "for a client to read on, else it is cut off"),
+    ):
+        seconds = getattr(limits, f"{stage}_seconds")
+        parser.add_argument(
+            f"--{stage}-seconds", type=float, default=seconds, help=f"wait {of} (default {seconds:g})"
+        )
     parser.add_argument(
         "--log-format",
         choices=logs.FORMATS,
@@ -136,6 +146,18 @@ def _tag(model: Path) -> str:
         return f"{manifest['name']}:{manifest['version']}"
     except (OSError, ValueError, KeyError, TypeError):
         return ""
+
+
+def _limits(options: argparse.Namespace) -> Limits:
+    return Limits(
+        options.max_body,
+        options.max_rows,
+        options.max_requests,
+        head_seconds=options.head_seconds,
+        body_seconds=options.body_seconds,
+        predict_seconds=options.predict_seconds,
+        send_seconds=options.send_seconds,
+    )
 
 
 def _policy(text: str) -> tuple[str, str]:

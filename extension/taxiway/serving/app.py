@@ -30,13 +30,15 @@ from taxiway.serving.requests import SHAPES
 from taxiway.serving.routes import Call, Route, fixed
 from taxiway.serving.runtime import Runtime
 from taxiway.serving.spool import BUDGET_BYTES, SpoolWriter
+from taxiway.serving.telemetry import connect
+from taxiway.serving.tracing import CURRENT, TRACEPARENT, read_trace
 
 _log = logging.getLogger(__name__)
 
 Role = Literal["live", "shadow"]
 
 #: Headers that ask for more than ``answer_at_once`` knows.
-_LONGER = frozenset((b"content-encoding",))
+_LONGER = frozenset((b"content-encoding", TRACEPARENT))
 
 
 def create_app(
@@ -109,8 +111,9 @@ class App:
         self.mirror = Mirror(self.metrics.mirrored)
         manifest = runtime.manifest
         self._served = Served(manifest["name"], manifest["version"], role, runtime.signature, limits.rows)
-        self._predictor = Predictor(runtime, spool, role, self.metrics, self.mirror, policies, limits.rows)
+        self._predictor = Predictor(runtime, spool, role, self.metrics, self.mirror, policies, limits)
         self._admission = Admission(token, limits.concurrency)
+        self._telemetry = connect(manifest["name"], manifest["version"], role, self.metrics, spool)
         self._routes = {
             route.label.format(name=self._served.name, version=self._served.version, role=role): route
             for route in self._listed()
@@ -123,6 +126,8 @@ class App:
         """Close the spool's segment and end the threads."""
         self.spool.close()
         self._predictor.close()
+        if self._telemetry is not None:
+            self._telemetry.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -135,14 +140,27 @@ class App:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         request = request_id(headers.get(b"x-request-id"))
         route = self._routes.get(path)
+        trace = read_trace(scope["headers"]) if TRACEPARENT in headers else None
+        call = Call(request, headers, scope, receive, send)
+        if self._telemetry is None or route is None or route.open:
+            CURRENT.set((request, trace))
+            await self._respond(route, path, call)
+            return
+        with self._telemetry.report(scope["method"], route.label, request, trace) as report:
+            CURRENT.set((request, report.trace))
+            report.status = await self._respond(route, path, call)
+
+    async def _respond(self, route: Route | None, path: str, call: Call) -> int:
+        """Answer one request; give the status."""
+        scope, send = call.scope, call.send
         self._in_progress += 1
         try:
             if route is None or scope["method"] != route.method:
                 raise self._nowhere(path, route)
             if not route.open:
                 client = scope.get("client")
-                self._admission.admit(headers, self._in_progress, client[0] if client else None)
-            answer = await route.handle(Call(request, headers, scope, receive, send))
+                self._admission.admit(call.headers, self._in_progress, client[0] if client else None)
+            answer = await route.handle(call)
         except Problem as problem:
             answer = _refuse(route, problem)
         finally:
@@ -150,7 +168,7 @@ class App:
         self.metrics.requests[route.label if route else OTHER, answer.status] += 1
         body = answer.body
         if body is None:
-            return
+            return answer.status
         await send(
             {
                 "type": "http.response.start",
@@ -158,12 +176,13 @@ class App:
                 "headers": [
                     (b"content-type", answer.content_type),
                     (b"content-length", b"%d" % len(body)),
-                    (b"x-request-id", request.encode("ascii")),
+                    (b"x-request-id", call.request.encode("ascii")),
                     *answer.headers,
                 ],
             }
         )
         await send({"type": "http.response.body", "body": body})
+        return answer.status
 
     def answer_at_once(
         self, headers: Headers, client: tuple[str, int] | None, body: bytes, defaults: Headers
@@ -186,6 +205,7 @@ class App:
         given = dict(headers)
         if (
             self.draining
+            or self._telemetry is not None
             or len(body) > self.limits.body_bytes
             or given.get(b"content-type", JSON) != JSON
             or given.get(b"accept", b"*/*") not in (b"*/*", JSON)

@@ -7,6 +7,7 @@ the ASGI callable, which gives the same answers.
 
 from __future__ import annotations
 
+import logging
 import time
 
 from uvicorn import Config
@@ -15,12 +16,13 @@ from uvicorn.server import ServerState
 
 from taxiway.serving.app import App
 
-HEAD_SECONDS = 30.0
 _LATE = (
     b"HTTP/1.1 408 Request Timeout\r\ncontent-type: text/plain; charset=utf-8\r\n"
     b"content-length: %d\r\nconnection: close\r\n\r\n%b"
 )
-_LATE_TEXT = b"The request's head did not come within %d s." % HEAD_SECONDS
+_LATE_TEXT = b"The request's head did not come within %g s."
+
+_log = logging.getLogger(__name__)
 
 
 class Connection(HttpToolsProtocol):
@@ -37,27 +39,42 @@ class Connection(HttpToolsProtocol):
     def __init__(self, app: App, config: Config, state: ServerState) -> None:
         super().__init__(config=config, server_state=state, app_state={})
         self._answer_at_once = app.answer_at_once
+        self._limits = app.limits
+        self._unsent = 0
+        self._unread_since = 0.0
         self._short = False
         self._parts: list[bytes] = []
         self._heard = time.monotonic()
         self._begun = 0.0
 
     def expire(self, now: float) -> None:
-        """Close the connection if it is idle for too long, or if a request's head takes too long.
+        """Close the connection if it is idle, unread, or in the midst of a request's head, for too long.
 
         Parameters
         ----------
         now
             The time, by ``time.monotonic``.
         """
+        if self._is_stuck(now):
+            _log.warning("a client left its answer unread: its connection is cut")
+            self.transport.abort()
         if self.transport.is_closing() or not (self.cycle is None or self.cycle.response_complete):
             return
         if self._begun:
-            if now - self._begun > HEAD_SECONDS:
-                self.transport.write(_LATE % (len(_LATE_TEXT), _LATE_TEXT))
+            if now - self._begun > self._limits.head_seconds:
+                text = _LATE_TEXT % self._limits.head_seconds
+                self.transport.write(_LATE % (len(text), text))
                 self.transport.close()
         elif now - self._heard > self.timeout_keep_alive:
             self.transport.close()
+
+    def _is_stuck(self, now: float) -> bool:
+        """Whether what waits to be sent has not become less for too long, at any look."""
+        unsent = self.transport.get_write_buffer_size()
+        if not unsent or unsent < self._unsent or not self._unread_since:
+            self._unread_since = now
+        self._unsent = unsent
+        return now - self._unread_since > self._limits.send_seconds
 
     def data_received(self, data: bytes) -> None:
         """Take what the client sent."""

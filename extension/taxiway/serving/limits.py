@@ -20,14 +20,21 @@ class Limits:
         The largest body and the most rows; beyond either it is 413.
     concurrency
         Requests in progress at once; beyond it is 429.
-    body_seconds
-        The longest that a client may take to send its body; beyond it is 408.
+    head_seconds, body_seconds
+        The longest that a client may take to send a request's head, and its body; beyond either it is 408.
+    predict_seconds
+        The longest that a prediction may take, with its time in the queue; beyond it is 503.
+    send_seconds
+        The longest that a client may leave an answer unread; beyond it its connection is cut.
     """
 
     body_bytes: int = 16 * 2**20
     rows: int = 10_000
     concurrency: int = 256
+    head_seconds: float = 30.0
     body_seconds: float = 30.0
+    predict_seconds: float = 60.0
+    send_seconds: float = 60.0
 
 
 async def read_body(headers: dict[bytes, bytes], receive: Receive, limits: Limits) -> bytes:

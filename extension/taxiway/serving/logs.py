@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import orjson
 
-from taxiway.serving.tracing import Trace
+from taxiway.serving.tracing import CURRENT
 
 Format = Literal["text", "json"]
 FORMATS: tuple[Format, ...] = ("text", "json")
@@ -49,7 +49,7 @@ class Lines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Write a record."""
-        about = "".join(f" {name}={value}" for name, value in _about(record).items())
+        about = "".join(f" {name}={value}" for name, value in _about().items())
         line = _LINE.format(_time(record), self.role, self.pid, _message(record) + about)
         raised = _raised(record)
         return f"{line}\n{raised}" if raised else line
@@ -67,7 +67,7 @@ class JsonLines(Lines):
             "pid": self.pid,
             "model": self.model or None,
             "message": _message(record),
-            **_about(record),
+            **_about(),
         }
         raised = _raised(record)
         if raised:
@@ -130,16 +130,12 @@ def set_up(role: str, kind: Format, model: str = "") -> None:
     threading.excepthook = _uncaught_in_thread
 
 
-def about(request: str, trace: Trace | None = None) -> dict[str, str]:
-    """Give what a record says of the request that it is about: ``_log.error(…, extra=about(…))``."""
-    if trace is None:
-        return {"request": request}
-    return {"request": request, "trace": trace.trace, "span": trace.span}
-
-
-def _about(record: logging.LogRecord) -> dict[str, str]:
-    found = ((name, getattr(record, name, None)) for name in ("request", "trace", "span"))
-    return {name: str(value) for name, value in found if value}
+def _about() -> dict[str, str]:
+    """Name the request in whose task something is logged."""
+    request, trace = CURRENT.get()
+    if trace is not None:
+        return {"request": request, "trace": trace.trace, "span": trace.span}
+    return {"request": request} if request else {}
 
 
 def _time(record: logging.LogRecord) -> str:

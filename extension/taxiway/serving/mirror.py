@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from collections import Counter, deque
 
+from taxiway.serving.tracing import CURRENT
+
 MAX_REQUESTS = 1000
 MAX_BYTES = 32 * 2**20
 PIPELINE = 16
@@ -14,8 +16,11 @@ LONGEST_PAUSE = 5.0
 
 _HEAD = (
     b"POST /predict HTTP/1.1\r\nhost: shadow\r\ncontent-type: application/json\r\n"
-    b"x-request-id: %b\r\ncontent-length: %d\r\n\r\n"
+    b"x-request-id: %b\r\n%bcontent-length: %d\r\n\r\n"
 )
+
+# A request's id, its trace's header lines, and its body.
+_Entry = tuple[bytes, bytes, bytes]
 
 
 class Mirror:
@@ -29,7 +34,7 @@ class Mirror:
 
     def __init__(self, counts: Counter[str]) -> None:
         self._counts = counts
-        self._queue: deque[tuple[bytes, bytes]] = deque()
+        self._queue: deque[_Entry] = deque()
         self._bytes = 0
         self._path = ""
         self._wake = asyncio.Event()
@@ -59,7 +64,8 @@ class Mirror:
         if len(self._queue) >= MAX_REQUESTS or self._bytes + len(body) > MAX_BYTES:
             self._counts["dropped"] += 1
             return
-        self._queue.append((request.encode("ascii"), body))
+        trace = CURRENT.get()[1]
+        self._queue.append((request.encode("ascii"), b"" if trace is None else trace.lines(), body))
         self._bytes += len(body)
         self._wake.set()
 
@@ -94,7 +100,9 @@ class Mirror:
             batch = self._take()
             answered = 0
             try:
-                writer.writelines([_HEAD % (request, len(body)) + body for request, body in batch])
+                writer.writelines(
+                    [_HEAD % (request, trace, len(body)) + body for request, trace, body in batch]
+                )
                 for _ in batch:
                     status = await asyncio.wait_for(_status(reader), TIMEOUT)
                     self._counts["failed" if status >= 500 else "sent"] += 1
@@ -109,15 +117,15 @@ class Mirror:
             self._wake.clear()
             await self._wake.wait()
 
-    def _take(self) -> list[tuple[bytes, bytes]]:
-        batch: list[tuple[bytes, bytes]] = []
+    def _take(self) -> list[_Entry]:
+        batch: list[_Entry] = []
         with contextlib.suppress(IndexError):
             while len(batch) < PIPELINE:
                 batch.append(self._queue.popleft())
-        self._bytes -= sum(len(body) for _, body in batch)
+        self._bytes -= sum(len(body) for _, _, body in batch)
         return batch
 
-    def _fail(self, batch: list[tuple[bytes, bytes]]) -> None:
+    def _fail(self, batch: list[_Entry]) -> None:
         self._counts["failed"] += len(batch)
 
 

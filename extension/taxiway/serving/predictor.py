@@ -14,6 +14,7 @@ import orjson
 
 from taxiway.serving.findings import Finding
 from taxiway.serving.identifiers import prediction_ids
+from taxiway.serving.limits import Limits
 from taxiway.serving.metrics import Metrics
 from taxiway.serving.mirror import Mirror
 from taxiway.serving.problems import Problem
@@ -22,6 +23,7 @@ from taxiway.serving.requests import Batch, batch_of, body_of, load_json
 from taxiway.serving.runtime import Runtime
 from taxiway.serving.single import SingleRow
 from taxiway.serving.spool import SpoolWriter
+from taxiway.serving.tracing import CURRENT
 from taxiway.serving.validation import Validator, Verdict
 
 INLINE_MILLISECONDS = 5.0
@@ -45,8 +47,8 @@ class Predictor:
         What counts, and what is shown to the shadow.
     policies
         Finding kind → ``reject``, ``warn`` or ``ignore``.
-    max_rows
-        The most rows of one request.
+    limits
+        What one request may ask for.
     """
 
     def __init__(
@@ -57,14 +59,15 @@ class Predictor:
         metrics: Metrics,
         mirror: Mirror,
         policies: dict[str, str] | None,
-        max_rows: int,
+        limits: Limits,
     ) -> None:
         self._runtime = runtime
         self._spool = spool
         self._role = role
         self._metrics = metrics
         self._mirror = mirror
-        self._max_rows = max_rows
+        self._max_rows = limits.rows
+        self._seconds = limits.predict_seconds
         self._names = runtime.signature.names
         self._validator = Validator(runtime.signature, runtime.bounds, runtime.holds_null, policies)
         self._single = SingleRow(self._validator.columns, runtime.feeds)
@@ -93,7 +96,7 @@ class Predictor:
             return None
         answer = native.encode_row(self._runtime.tag, request, outputs)
         seconds = time.perf_counter() - started
-        self._spool.append(
+        self._append(
             {
                 "kind": "prediction",
                 "time": time.time() - seconds,
@@ -167,10 +170,7 @@ class Predictor:
             raise self.reject(request, batch, verdict)
         for one in verdict.findings:
             self._metrics.find(one["kind"], one["column"])
-        if batch.rows <= self._inline_rows:
-            outputs = self._attempt(self._runtime.predict, batch.columns, verdict.block)
-        else:
-            outputs = await self.aside(self._attempt, self._runtime.predict, batch.columns, verdict.block)
+        outputs = await self._attempt(batch, verdict)
         ids = prediction_ids(request, batch.ids, batch.rows)
         prediction = Prediction(request, ids, outputs, verdict.findings)
         self._write_down(batch, prediction, started)
@@ -189,7 +189,7 @@ class Predictor:
         """Count and write down that a batch is refused, and give the problem to answer with."""
         for one in verdict.findings:
             self._metrics.find(one["kind"], one["column"])
-        self._spool.append(
+        self._append(
             {
                 "kind": "rejected",
                 "time": time.time(),
@@ -209,7 +209,7 @@ class Predictor:
 
     def _write_down(self, batch: Batch, prediction: Prediction, started: float) -> None:
         seconds = time.perf_counter() - started
-        self._spool.append(
+        self._append(
             {
                 "kind": "prediction",
                 "time": time.time() - seconds,
@@ -227,9 +227,28 @@ class Predictor:
         self._metrics.time(seconds)
         self._metrics.rows += batch.rows
 
-    def _attempt(self, predict: Callable[..., dict[str, list[Any]]], *inputs: Any) -> dict[str, list[Any]]:
+    def _append(self, record: dict[str, Any]) -> None:
+        trace = CURRENT.get()[1]
+        if trace is not None:
+            record["trace"] = trace.trace
+        self._spool.append(record)
+
+    async def _attempt(self, batch: Batch, verdict: Verdict) -> dict[str, list[Any]]:
+        """Run the model: here if that is quick, else in a thread and only for so long."""
+        inputs = (batch.columns, verdict.block)
         try:
-            return predict(*inputs)
+            if batch.rows <= self._inline_rows:
+                return self._runtime.predict(*inputs)
+            async with asyncio.timeout(self._seconds):
+                outputs: dict[str, list[Any]] = await self.aside(self._runtime.predict, *inputs)
+                return outputs
+        except TimeoutError:
+            raise Problem(
+                503,
+                f"The prediction did not end within {self._seconds:g} s.",
+                hint="Send fewer rows in one request, or serve with a larger --predict-seconds.",
+                headers=((b"retry-after", b"1"),),
+            ) from None
         except Exception as error:
             # engines raise many unrelated classes; whatever it is, only this request fails.
             _log.exception("the model failed on a request")

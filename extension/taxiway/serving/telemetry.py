@@ -11,7 +11,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,6 @@ from taxiway.serving.tracing import Trace
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Observation
-    from opentelemetry.trace import Span
 
 CLOSE_SECONDS = 2.0
 _ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -76,25 +77,20 @@ def _installed(module: str) -> bool:
         return False
 
 
-class Request:
+@dataclass(slots=True)
+class Report:
     """One request that is reported.
 
-    Attributes
+    Parameters
     ----------
     trace
         Its place in a trace: its caller's or, where the caller has none, one that begins here.
+    status
+        The HTTP status that it was answered with; 500 until that is known.
     """
 
-    def __init__(self, span: Span, trace: Trace, finish: Callable[[Request, int], None]) -> None:
-        self.span = span
-        self.trace = trace
-        self.begun = time.perf_counter()
-        self.attributes: dict[str, str | int] = {}
-        self._finish = finish
-
-    def end(self, status: int) -> None:
-        """Report it, with the HTTP status that it was answered with."""
-        self._finish(self, status)
+    trace: Trace
+    status: int = 500
 
 
 class Telemetry:
@@ -146,8 +142,9 @@ class Telemetry:
         for counter, description, unit, read in _counters(metrics, spool):
             meter.create_observable_counter(counter, [_reading(read)], unit, description)
 
-    def begin(self, method: str, route: str, request: str, caller: Trace | None) -> Request:
-        """Begin a request's span.
+    @contextmanager
+    def report(self, method: str, route: str, request: str, caller: Trace | None) -> Iterator[Report]:
+        """Report what is done within as one request.
 
         Parameters
         ----------
@@ -158,41 +155,32 @@ class Telemetry:
         caller
             The trace that it came with.
         """
-        from opentelemetry.trace import SpanKind
+        from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 
+        begun = time.perf_counter()
         attributes: dict[str, str | int] = {"http.request.method": method, "http.route": route}
-        span = self._tracer.start_span(
-            f"{method} {route}",
-            _context(caller),
-            SpanKind.SERVER,
-            attributes | {"url.scheme": "http", "taxiway.request": request},
-        )
+        span = self._tracer.start_span(f"{method} {route}", _context(caller), SpanKind.SERVER)
+        span.set_attributes({"url.scheme": "http", "taxiway.request": request})
         made = span.get_span_context()
-        parent = "" if caller is None else caller.parent
-        state = b"" if caller is None else caller.state
+        parent, state = ("", b"") if caller is None else (caller.parent, caller.state)
         trace = Trace(f"{made.trace_id:032x}", parent, f"{made.span_id:016x}", int(made.trace_flags), state)
-        begun = Request(span, trace, self._end)
-        begun.attributes = attributes
-        return begun
+        report = Report(trace)
+        try:
+            yield report
+        finally:
+            attributes["http.response.status_code"] = report.status
+            if report.status >= 500:
+                attributes["error.type"] = str(report.status)
+                span.set_status(StatusCode.ERROR)
+            span.set_attributes(attributes)
+            span.end()
+            self._duration.record(time.perf_counter() - begun, attributes, set_span_in_context(span))
 
     def close(self) -> None:
         """Send what is there, but do not wait long for it."""
         ending = threading.Thread(target=self._shut_down, name="telemetry", daemon=True)
         ending.start()
         ending.join(CLOSE_SECONDS)
-
-    def _end(self, request: Request, status: int) -> None:
-        from opentelemetry.trace import StatusCode, set_span_in_context
-
-        request.attributes["http.response.status_code"] = status
-        request.span.set_attribute("http.response.status_code", status)
-        if status >= 500:
-            request.attributes["error.type"] = str(status)
-            request.span.set_attribute("error.type", str(status))
-            request.span.set_status(StatusCode.ERROR)
-        request.span.end()
-        seconds = time.perf_counter() - request.begun
-        self._duration.record(seconds, request.attributes, set_span_in_context(request.span))
 
     def _shut_down(self) -> None:
         self._tracers.shutdown()

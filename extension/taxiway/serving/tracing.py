@@ -1,7 +1,7 @@
 """W3C trace context (https://www.w3.org/TR/trace-context-2/): read, continued and passed on.
 
 A trace is continued where a caller began one; none is begun here. Without the header ``traceparent``
-nothing of this runs.
+nothing of this is done.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 TRACEPARENT = b"traceparent"
@@ -54,6 +55,10 @@ class Trace:
         """Give the header lines for what is asked on this request's behalf."""
         lines = f"traceparent: 00-{self.trace}-{self.span}-{self.flags:02x}\r\n".encode("ascii")
         return lines + b"tracestate: %b\r\n" % self.state if self.state else lines
+
+
+#: The id and the trace of the request that this task answers; the id is empty where there is no request.
+CURRENT: ContextVar[tuple[str, Trace | None]] = ContextVar("request", default=("", None))
 
 
 def read_trace(headers: Iterable[tuple[bytes, bytes]]) -> Trace | None:
