@@ -81,10 +81,13 @@ def at_work(home: Path) -> list[psutil.Process]:
     for process in psutil.process_iter():
         try:
             words = " ".join(process.cmdline())
-        except psutil.Error:
+            worker = "taxiway.lab.preflight_worker wine" in words
+            if str(home / "environments") in words or (
+                worker and process.environ()["TAXIWAY_HOME"] == str(home)
+            ):
+                found.append(process)
+        except (psutil.Error, KeyError):
             continue
-        if "taxiway.lab.preflight_worker wine" in words or str(home / "environments") in words:
-            found.append(process)
     return found
 
 

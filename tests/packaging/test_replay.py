@@ -39,20 +39,17 @@ def pin(name: str) -> list[str]:
     return [f"{name}=={metadata.version(name)}"]
 
 
-def replays() -> list[psutil.Process]:
-    """Serving processes that were started for a replay of these tests."""
+def replays(temporary: Path) -> list[psutil.Process]:
+    """Serving processes that were started for a replay of this test."""
     found = []
     for process in psutil.process_iter():
         try:
-            if "taxiway.serving" in process.cmdline() and "taxiway-replay-" in " ".join(process.cmdline()):
-                found.append(process)
+            words = process.cmdline()
         except psutil.Error:
             continue
+        if "taxiway.serving" in words and f"{temporary}/taxiway-replay-" in " ".join(words):
+            found.append(process)
     return found
-
-
-def leftovers() -> set[str]:
-    return {path.name for path in Path(tempfile.gettempdir()).glob("taxiway-replay-*")}
 
 
 @pytest.fixture
@@ -99,7 +96,7 @@ def test_the_bento_answers_in_a_fresh_environment_and_it_is_recorded(copied: Mod
     loaded = registry.load(copied.tag)
     assert loaded.checks["clean_replay"].result == "passed"
     assert not any(temporary.iterdir())
-    assert not replays()
+    assert not replays(temporary)
 
 
 def test_only_the_bentos_own_source_and_the_pins_are_there(
@@ -111,7 +108,7 @@ def test_only_the_bentos_own_source_and_the_pins_are_there(
         environments.environment(pins, PYTHON, lambda line: None) as folder,
         rehearse(environments.python_of(folder), bento_of(copied) / "src", copied.path) as process,
     ):
-        [child] = replays()
+        [child] = replays(temporary)
         assert "TAXIWAY_SECRET_OF_MINE" not in child.environ()
         assert child.cwd().startswith(str(temporary))
         opened = {Path(one.path) for one in child.memory_maps() if one.path.startswith("/")}
@@ -287,10 +284,10 @@ def test_ctrl_c_and_a_kill_while_the_bento_runs_leave_no_process(copied: Model, 
     for number in (signal.SIGINT, signal.SIGKILL):
         with preflight_process(copied.tag) as process:
             read_until(process, "timing it")
-            assert replays()
+            assert replays(temporary)
             process.send_signal(number)
             assert process.wait(20) != 0
-        wait_until(lambda: not replays(), f"the Bento to leave after {number!r}")
+        wait_until(lambda: not replays(temporary), f"the Bento to leave after {number!r}")
         if number == signal.SIGINT:
             assert not any(temporary.iterdir())
 
