@@ -21,7 +21,7 @@ WAIT_MS = 2.0
 _SMALL_MS = 1.0
 #: More threads, or batches, must give this many times as many rows a second.
 _PAYS = 1.5
-#: Milliseconds that a trial of a batch may take.
+#: Milliseconds that a trial of a batch may take, unless the model is so slow that few rows take as long.
 _TRIAL_MS = 1000.0
 _ROWS_COMPARED = 4
 
@@ -100,10 +100,11 @@ def _rows_that_pay(runtime: Runtime) -> int:
     alone = runtime.milliseconds_a_row
     if alone < _SMALL_MS:
         return 0
-    rows = min(ROWS, max(2, int(_TRIAL_MS / alone)))
     # without batches, requests run side by side on processors that one run leaves free
     side_by_side = max(1, min(MOST_SIDE_BY_SIDE, processors()) // runtime.threads)
-    gain = rows * alone / runtime.time(rows, repeats=2) / side_by_side
+    rows = min(ROWS, max(4 * side_by_side, int(_TRIAL_MS / alone)))
+    repeats = 3 if rows * alone < _TRIAL_MS else 1
+    gain = rows * alone / runtime.time(rows, repeats) / side_by_side
     return ROWS if gain >= _PAYS else 0
 
 
