@@ -1,4 +1,4 @@
-"""``taxiway.serving`` with its prediction log switched off, to see what the log costs.
+"""``taxiway.serving`` with a spool that writes nothing, to see what the log costs.
 
 Takes the same arguments as ``python -m taxiway.serving``.
 """
@@ -9,13 +9,13 @@ import sys
 from typing import Any
 
 from taxiway.serving import __main__
-from taxiway.serving.predictor import Predictor
+from taxiway.serving.spool import SpoolWriter
 
 
-def _nothing(*_: Any, **__: Any) -> None:
-    return None
+def _nothing(*_: Any) -> bool:
+    return True
 
 
 if __name__ == "__main__":
-    Predictor._write_down = _nothing  # type: ignore[method-assign]
+    SpoolWriter.append = _nothing  # type: ignore[method-assign]
     sys.exit(__main__.main())
