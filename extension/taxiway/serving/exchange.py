@@ -78,11 +78,12 @@ class Exchange:
     async def _answer(self, call: Call, decode: Decode) -> Answer:
         body = await read_body(call.headers, call.receive, self._limits)
         started = time.perf_counter()
-        question: Question
-        if len(body) > INLINE_BYTES:
-            question = await self._predictor.aside(decode, self._served, call.headers, body)
-        else:
+        question: Question | None
+        if len(body) <= INLINE_BYTES:
             question = decode(self._served, call.headers, body)
+        elif (question := media.numbers(decode, self._served, call.headers, body)) is None:
+            question = await self._predictor.aside(decode, self._served, call.headers, body)
+        assert question is not None
         prediction = await self._predictor.predict(call.request, question.batch, started)
         answer = question.answer(prediction)
         if not prediction.findings or answer.told:

@@ -6,24 +6,26 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import orjson
 
+from taxiway.serving.batching import Batcher
+from taxiway.serving.block import Tensor
 from taxiway.serving.findings import Finding
-from taxiway.serving.identifiers import prediction_ids
 from taxiway.serving.limits import Limits
 from taxiway.serving.metrics import Metrics
 from taxiway.serving.mirror import Mirror
 from taxiway.serving.problems import Problem
-from taxiway.serving.protocols import Answer, Prediction, native
+from taxiway.serving.protocols import Answer, Outputs, Prediction, native
 from taxiway.serving.requests import Batch, batch_of, body_of, load_json
-from taxiway.serving.runtime import Runtime
+from taxiway.serving.runtime import Columns, Runtime
 from taxiway.serving.single import SingleRow
 from taxiway.serving.spool import SpoolWriter
 from taxiway.serving.tracing import CURRENT
+from taxiway.serving.tuning import MOST_SIDE_BY_SIDE
 from taxiway.serving.validation import Validator, Verdict
 
 INLINE_MILLISECONDS = 5.0
@@ -72,7 +74,19 @@ class Predictor:
         self._validator = Validator(runtime.signature, runtime.bounds, runtime.holds_null, policies)
         self._single = SingleRow(self._validator.columns, runtime.feeds)
         self._inline_rows = int(INLINE_MILLISECONDS / max(runtime.milliseconds_a_row, 1e-6))
-        self._pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="predict")
+        self._pool = ThreadPoolExecutor(
+            min(MOST_SIDE_BY_SIDE, os.cpu_count() or 1), thread_name_prefix="predict"
+        )
+        self._batcher: Batcher | None = None
+        if runtime.batch_rows:
+            self._inline_rows = 0
+            self._batcher = Batcher(
+                runtime.run,
+                self.aside,
+                rows=runtime.batch_rows,
+                wait=runtime.batch_wait,
+                counts=metrics.joined,
+            )
 
     def close(self) -> None:
         """End the threads."""
@@ -165,14 +179,15 @@ class Predictor:
         """
         if body is None and self._mirror.active:
             body = body_of(batch)
+        if verdict is None and batch.arrays is not None:
+            verdict = self._validator.check_arrays(batch.arrays)
         verdict = verdict or self.check(batch)
         if verdict.rejected:
             raise self.reject(request, batch, verdict)
         for one in verdict.findings:
             self._metrics.find(one["kind"], one["column"])
         outputs = await self._attempt(batch, verdict)
-        ids = prediction_ids(request, batch.ids, batch.rows)
-        prediction = Prediction(request, ids, outputs, verdict.findings)
+        prediction = Prediction(request, batch.rows, outputs, ids=batch.ids, findings=verdict.findings)
         self._write_down(batch, prediction, started)
         if self._mirror.active and body is not None:
             self._mirror.offer(request, body)
@@ -209,38 +224,53 @@ class Predictor:
 
     def _write_down(self, batch: Batch, prediction: Prediction, started: float) -> None:
         seconds = time.perf_counter() - started
-        self._append(
-            {
-                "kind": "prediction",
-                "time": time.time() - seconds,
-                "times": batch.times,
-                "model": self._runtime.tag,
-                "role": self._role,
-                "request": prediction.request,
-                "ids": prediction.ids,
-                "inputs": batch.columns,
-                "outputs": prediction.outputs,
-                "latency_ms": round(1e3 * seconds, 3),
-                "findings": prediction.findings,
-            }
-        )
+        record: dict[str, Any] = {
+            "kind": "prediction",
+            "time": time.time() - seconds,
+            "times": batch.times,
+            "model": self._runtime.tag,
+            "role": self._role,
+            "request": prediction.request,
+            "latency_ms": round(1e3 * seconds, 3),
+            "findings": prediction.findings,
+        }
+        arrays: dict[str, Mapping[str, Tensor]] = {}
+        if prediction.given is None:
+            record["unnamed"] = batch.rows
+        else:
+            record["ids"] = prediction.given
+        if batch.arrays is None:
+            record["inputs"] = batch.columns
+        else:
+            arrays["inputs"] = batch.arrays
+        if prediction.arrays is None:
+            record["outputs"] = prediction.outputs
+        else:
+            arrays["outputs"] = prediction.arrays
+        self._append(record, arrays)
         self._metrics.time(seconds)
         self._metrics.rows += batch.rows
 
-    def _append(self, record: dict[str, Any]) -> None:
+    def _append(
+        self, record: dict[str, Any], arrays: Mapping[str, Mapping[str, Tensor]] | None = None
+    ) -> None:
         trace = CURRENT.get()[1]
         if trace is not None:
             record["trace"] = trace.trace
-        self._spool.append(record)
+        self._spool.append(record, arrays)
 
-    async def _attempt(self, batch: Batch, verdict: Verdict) -> dict[str, list[Any]]:
+    async def _attempt(self, batch: Batch, verdict: Verdict) -> Outputs:
         """Run the model: here if that is quick, else in a thread and only for so long."""
-        inputs = (batch.columns, verdict.block)
+        columns: Columns = batch.columns if batch.arrays is None else batch.arrays
+        inputs = (columns, verdict.block)
+        predict = self._runtime.predict if batch.arrays is None else self._runtime.predict_arrays
         try:
             if batch.rows <= self._inline_rows:
-                return self._runtime.predict(*inputs)
+                return predict(*inputs)
             async with asyncio.timeout(self._seconds):
-                outputs: dict[str, list[Any]] = await self.aside(self._runtime.predict, *inputs)
+                if self._batcher is not None and batch.rows <= self._batcher.rows:
+                    return await self._batcher.run(self._runtime.tensors_of(*inputs), batch.rows)
+                outputs: Outputs = await self.aside(predict, *inputs)
                 return outputs
         except TimeoutError:
             raise Problem(

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import orjson
 
 from taxiway.serving.findings import shorten
@@ -24,6 +25,8 @@ SHAPES = (
     'or {"split": {"columns": [...], "data": [[...]]}}.'
 )
 MAX_ID_LENGTH = 256
+
+Array = np.ndarray[Any, np.dtype[Any]]
 MAX_COLUMNS = 10_000
 
 
@@ -45,27 +48,52 @@ class Extra:
     example: Any
 
 
-@dataclass(slots=True)
 class Batch:
     """One request's rows.
 
     Attributes
     ----------
-    columns
-        Values by column, for the signature's columns that are there; ``ABSENT`` where a row lacks one.
     rows
         The number of rows.
     ids, times
         One a row if the client gave them; times are in epoch seconds.
     extra
         Columns that the signature does not know, by name.
+    arrays
+        The columns as arrays of shape (rows,), where they came as such and nobody asked for ``columns`` yet.
     """
 
-    columns: dict[str, list[Any]]
-    rows: int
-    ids: list[str] | None = None
-    times: list[float] | None = None
-    extra: dict[str, Extra] = field(default_factory=dict)
+    __slots__ = ("_columns", "arrays", "extra", "ids", "rows", "times")
+
+    def __init__(
+        self,
+        columns: dict[str, list[Any]] | None,
+        rows: int,
+        *,
+        arrays: dict[str, Array] | None = None,
+    ) -> None:
+        self._columns = columns
+        self.arrays = arrays
+        self.rows = rows
+        self.ids: list[str] | None = None
+        self.times: list[float] | None = None
+        self.extra: dict[str, Extra] = {}
+
+    @property
+    def columns(self) -> dict[str, list[Any]]:
+        """Values by column, for the signature's columns that are there; ``ABSENT`` where a row lacks one."""
+        if self._columns is None:
+            self._columns = {name: values_of(array) for name, array in (self.arrays or {}).items()}
+            self.arrays = None
+        return self._columns
+
+
+def values_of(array: Array) -> list[Any]:
+    """Give an array's numbers as a list; NaN, which is a missing value, as None."""
+    values: list[Any] = array.tolist()
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        return [None if value != value else value for value in values]
+    return values
 
 
 def batch_of(data: Any, names: Sequence[str], *, max_rows: int) -> Batch:

@@ -23,6 +23,10 @@ ABSOLUTE_TOLERANCE = 1e-5
 _CHECK_REPEATS = 5
 
 
+#: Column → one value a row.
+Columns = Mapping[str, Sequence[Any]] | Mapping[str, Tensor]
+
+
 class ModelError(Exception):
     """A Model's files cannot be loaded, or do not answer as they did when it was packaged."""
 
@@ -71,6 +75,7 @@ class Runtime:
         self.tag = f"{self.manifest['name']}:{self.manifest['version']}"
         self.signature = Signature.from_dict(_read(directory / "signature.json"))
         self.sample: dict[str, Any] = _read(directory / "sample.json")
+        _check_files(directory, self.manifest)
         self._engine = _open(directory, self.manifest, threads, device)
         self.feeds = feeds(self._engine, self.signature, self.tag)
         self._bindings = [
@@ -103,15 +108,13 @@ class Runtime:
         """The columns whose tensor can hold a missing value: NaN in a float, empty in a text."""
         return frozenset(name for feed in self.feeds if feed.dtype.kind in "fO" for name in feed.columns)
 
-    def predict(
-        self, columns: Mapping[str, Sequence[Any]], block: Tensor | None = None
-    ) -> dict[str, list[Any]]:
+    def predict(self, columns: Columns, block: Tensor | None = None) -> dict[str, list[Any]]:
         """Run the model.
 
         Parameters
         ----------
         columns
-            Checked values by column; None is a missing value.
+            Checked values by column: lists, where None is a missing value, or arrays of shape (rows,).
         block
             The float columns as one array, if there is one.
 
@@ -122,6 +125,10 @@ class Runtime:
         """
         return self.run(self.tensors_of(columns, block))
 
+    def predict_arrays(self, columns: Columns, block: Tensor | None = None) -> dict[str, Tensor]:
+        """Do what ``predict`` does, and give arrays of shape (rows,)."""
+        return self._run(self.tensors_of(columns, block))
+
     def run_row(self, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         """Run the model on the tensors of a single row; give one value for each output."""
         results = self._engine.run(tensors, self._wanted)
@@ -129,17 +136,17 @@ class Runtime:
 
     def run(self, tensors: Mapping[str, Tensor]) -> dict[str, list[Any]]:
         """Run the model on tensors that are ready; give one value a row for each output."""
+        return {name: values.tolist() for name, values in self._run(tensors).items()}
+
+    def _run(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         results = dict(zip(self._wanted, self._engine.run(tensors, self._wanted), strict=True))
         outputs = {}
         for binding in self._bindings:
             values = results[binding.tensor]
-            column = values.reshape(-1) if binding.index is None else values[:, binding.index]
-            outputs[binding.name] = column.tolist()
+            outputs[binding.name] = values.reshape(-1) if binding.index is None else values[:, binding.index]
         return outputs
 
-    def tensors_of(
-        self, columns: Mapping[str, Sequence[Any]], block: Tensor | None = None
-    ) -> dict[str, Tensor]:
+    def tensors_of(self, columns: Columns, block: Tensor | None = None) -> dict[str, Tensor]:
         """Give the engine's tensors for checked values; see ``predict``."""
         if block is None:
             return {feed.tensor: _tensor(feed, columns) for feed in self.feeds}
@@ -223,7 +230,7 @@ def _read(path: Path) -> Any:
         raise ModelError(f"{path.name} of the Model in {path.parent} cannot be read: {error}") from error
 
 
-def _open(directory: Path, manifest: dict[str, Any], threads: int, device: str) -> Engine:
+def _check_files(directory: Path, manifest: dict[str, Any]) -> None:
     for name, digest in manifest.get("files", {}).items():
         path = directory / name
         try:
@@ -233,6 +240,9 @@ def _open(directory: Path, manifest: dict[str, Any], threads: int, device: str) 
             raise ModelError(f"{name} of the Model in {directory} cannot be read: {error}") from error
         if found != digest:
             raise ModelError(f"{name} of the Model in {directory} is not what it was when it was packaged")
+
+
+def _open(directory: Path, manifest: dict[str, Any], threads: int, device: str) -> Engine:
     try:
         return open_engine(
             directory,
@@ -278,14 +288,14 @@ def _limits(dtype: np.dtype[Any]) -> tuple[float, float]:
     return int(whole.min), int(whole.max)
 
 
-def _tensor(feed: Feed, columns: Mapping[str, Sequence[Any]]) -> Tensor:
+def _tensor(feed: Feed, columns: Columns) -> Tensor:
     if len(feed.columns) > 1:
         arrays = [_array(columns[name], feed.dtype) for name in feed.columns]
         return np.stack(arrays, axis=1)
     return _array(columns[feed.columns[0]], feed.dtype).reshape(-1, 1)
 
 
-def _array(values: Sequence[Any], dtype: np.dtype[Any]) -> Tensor:
+def _array(values: Sequence[Any] | Tensor, dtype: np.dtype[Any]) -> Tensor:
     if dtype.kind == "O" and None in values:
         values = ["" if value is None else value for value in values]
     return np.array(values, dtype=dtype)

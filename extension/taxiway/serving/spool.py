@@ -17,10 +17,15 @@ import os
 import struct
 import time
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
+
+from taxiway.serving.identifiers import prediction_ids
+from taxiway.serving.requests import Array, values_of
 
 MAGIC = b"TWSPOOL1"
 SUFFIX = ".spool"
@@ -28,9 +33,13 @@ SEGMENT_BYTES = 64 * 2**20
 SEGMENT_SECONDS = 600.0
 BUDGET_BYTES = 2 * 2**30
 MAX_RECORD_BYTES = 256 * 2**20
-PIECE_BYTES = 2**20
+PIECE_BYTES = 8 * 2**20
+_LITTLE_BYTES = 2**16
+_BUFFER_BYTES = 2**18
+_MOST_ROWS = 10**7
 _BUDGET_SECONDS = 5.0
 _HEADER = struct.Struct("<II")
+_DTYPES = frozenset(("<f2", "<f4", "<f8", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "|b1"))
 
 
 class SpoolWriter:
@@ -82,12 +91,22 @@ class SpoolWriter:
         self._room = 0  # in the piece, from there on
         self._due = float("-inf")  # when age and budget are looked at again, by time.monotonic
 
-    def append(self, record: dict[str, Any]) -> bool:
+    def append(self, record: dict[str, Any], arrays: Mapping[str, Mapping[str, Array]] | None = None) -> bool:
         """Write one record; False if it was dropped for want of room.
 
         Never raises for a full or failing disk: serving goes on.
+
+        Parameters
+        ----------
+        record
+            What is written as JSON.
+        arrays
+            Fields that are columns of numbers, each of shape (rows,): they are written as their bytes.
         """
-        payload = orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS)
+        if arrays:
+            payload = _with_arrays(record, arrays)
+        else:
+            payload = orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS)
         entry = _HEADER.pack(len(payload), zlib.crc32(payload)) + payload
         length = len(entry)
         if (length > self._room or time.monotonic() > self._due) and not self._make_room(length):
@@ -156,15 +175,13 @@ class SpoolWriter:
         """Map the file from its last page on, as far as the next record or a whole piece takes it."""
         start = self._size - self._size % mmap.ALLOCATIONGRANULARITY
         needed = self._size + length
-        wanted = max(needed, min(start + PIECE_BYTES, self._segment_bytes, self._size + left))
+        most = min(self._segment_bytes, self._size + left)
         self._unmap()
-        if wanted > self._allocated:
-            try:
-                self._allocate(wanted)
-            except OSError:
-                # The disk is nearly full: this record may have room all the same.
-                wanted = needed
-                self._allocate(wanted)
+        try:
+            self._allocate(max(needed, min(needed + PIECE_BYTES, most)))
+        except OSError:
+            # The disk is nearly full: less may have room all the same.
+            self._allocate(max(needed, min(needed + _LITTLE_BYTES, most)))
         self._piece = mmap.mmap(self._file, self._allocated - start, offset=start)
         self._place = self._size - start
         self._room = self._allocated - self._size
@@ -232,26 +249,24 @@ def read_segment(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int
         What was read, and where to go on. A torn or corrupt record stops the reading before it and is
         not an error: its writer was killed, or is still writing.
     """
-    with path.open("rb") as file:
+    records: list[dict[str, Any]] = []
+    with path.open("rb", buffering=_BUFFER_BYTES) as file:
         if offset < len(MAGIC):
             if file.read(len(MAGIC)) != MAGIC:
                 return [], 0
             offset = len(MAGIC)
         file.seek(offset)
-        data = file.read()
-    records: list[dict[str, Any]] = []
-    start = 0
-    while len(data) - start >= _HEADER.size:
-        length, checksum = _HEADER.unpack_from(data, start)
-        end = start + _HEADER.size + length
-        if not 0 < length <= MAX_RECORD_BYTES or end > len(data):
-            break
-        payload = data[start + _HEADER.size : end]
-        if zlib.crc32(payload) != checksum:
-            break
-        records.append(_restore(orjson.loads(payload)))
-        start = end
-    return records, offset + start
+        while len(header := file.read(_HEADER.size)) == _HEADER.size:
+            length, checksum = _HEADER.unpack(header)
+            if not 0 < length <= MAX_RECORD_BYTES:
+                break
+            payload = file.read(length)
+            if len(payload) < length or zlib.crc32(payload) != checksum:
+                break
+            if (record := _parse(payload)) is not None:
+                records.append(record)
+            offset += _HEADER.size + length
+    return records, offset
 
 
 def is_spent(path: Path, offset: int) -> bool:
@@ -277,10 +292,39 @@ def is_spent(path: Path, offset: int) -> bool:
     return end <= len(rest) and not whole and not any(rest[end:])
 
 
-def _restore(record: dict[str, Any]) -> dict[str, Any]:
-    """Give a single row's record, which holds the row as its client wrote it, the form of all others."""
-    if (row := record.pop("row", None)) is not None:
-        record["inputs"] = {name: [value] for name, value in row[0].items()}
+def _with_arrays(record: dict[str, Any], arrays: Mapping[str, Mapping[str, Array]]) -> bytes:
+    """Write the arrays' bytes behind the JSON and a zero, which JSON cannot hold."""
+    listed = [
+        (field, name, np.ascontiguousarray(array))
+        for field, columns in arrays.items()
+        for name, array in columns.items()
+    ]
+    described = [(field, name, array.dtype.str, len(array)) for field, name, array in listed]
+    text = orjson.dumps(record | {"arrays": described}, option=orjson.OPT_NON_STR_KEYS)
+    return b"".join((text, b"\0", *(array.data for _, _, array in listed)))
+
+
+def _parse(payload: bytes) -> dict[str, Any] | None:
+    """Give a record in the one form that readers know; None if no writer of ours wrote it."""
+    text, _, data = payload.partition(b"\0")
+    try:
+        record: dict[str, Any] = orjson.loads(text)
+        if (row := record.pop("row", None)) is not None:
+            # A single row is there as its client wrote it.
+            record["inputs"] = {name: [value] for name, value in row[0].items()}
+        start = 0
+        for field, name, dtype, rows in record.pop("arrays", ()):
+            if dtype not in _DTYPES:
+                return None
+            array = np.frombuffer(data, dtype, rows, start)
+            record.setdefault(field, {})[name] = values_of(array)
+            start += array.nbytes
+        if (rows := record.pop("unnamed", None)) is not None:
+            if not 0 < rows <= _MOST_ROWS:
+                return None
+            record["ids"] = prediction_ids(record["request"], None, rows)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        return None
     return record
 
 

@@ -7,6 +7,7 @@ only a column that fails is looked at value by value, to name the row.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from heapq import nsmallest
 from typing import Any
@@ -75,6 +76,7 @@ class Validator:
             for column in signature.inputs
         ]
         self._float_names = float_columns(signature)
+        self._names = frozenset(column.name for column in self.columns)
         self._floats = [column for column in self.columns if column.name in self._float_names]
         self._others = [column for column in self.columns if column.name not in self._float_names]
         self._least = np.array([[column.comfort[0]] for column in self._floats])
@@ -104,6 +106,27 @@ class Validator:
         kept = [one for one in findings if self.policies[one["kind"]] != "ignore" or blocked]
         kept.sort(key=lambda one: self.policies[one["kind"]] != "reject")
         return Verdict(kept, blocked or any(self.policies[one["kind"]] == "reject" for one in kept), block)
+
+    def check_arrays(self, arrays: Mapping[str, Tensor]) -> Verdict | None:
+        """Check columns of numbers at once; None where there is something to find, which ``check`` names."""
+        if arrays.keys() != self._names:
+            return None
+        for column in self._others:
+            array = arrays[column.name]
+            if array.dtype.kind != "i" or not column.dtype.startswith("int"):
+                return None
+            least, greatest = column.comfort
+            if not (least <= array.min() and array.max() <= greatest):
+                return None
+        if not self._floats:
+            return Verdict([], rejected=False)
+        floats = [arrays[name] for name in self._float_names]
+        if any(array.dtype.kind != "f" for array in floats):
+            return None
+        block = np.stack(floats).astype(np.float64, copy=False)
+        if not ((block >= self._least) & (block <= self._greatest)).all():
+            return None
+        return Verdict([], rejected=False, block=block)
 
     def _suspects(self, block: Tensor) -> list[ColumnCheck]:
         """Give the columns to look at one by one: all but the float ones that lie within their range."""

@@ -5,15 +5,21 @@ None of them predicts, checks or logs: that is the same for all of them, in ``ta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from taxiway.serving.findings import Finding
-from taxiway.serving.requests import Batch
+from taxiway.serving.identifiers import prediction_ids
+from taxiway.serving.requests import Array, Batch
 from taxiway.signature import Signature
 
 JSON = b"application/json"
+
+#: Output name → one value a row, all of them lists or all of them arrays.
+Outputs = Mapping[str, list[Any] | Array]
 
 RequestHeaders = Mapping[bytes, bytes]
 
@@ -28,7 +34,6 @@ class Answer(NamedTuple):
     told: bool = False
 
 
-@dataclass(slots=True)
 class Prediction:
     """What the model says of one request's rows.
 
@@ -36,18 +41,48 @@ class Prediction:
     ----------
     request
         The request's id.
-    ids
-        One a row.
-    outputs
-        Output name → one value a row.
+    rows
+        The number of rows.
+    given
+        One id a row if the client gave them.
+    arrays
+        Output name → numbers, of shape (rows,); None where they are lists, or not all numbers.
     findings
         What the data has that was not expected, and was let pass.
     """
 
-    request: str
-    ids: list[str]
-    outputs: dict[str, list[Any]]
-    findings: list[Finding]
+    __slots__ = ("_outputs", "arrays", "findings", "given", "request", "rows")
+
+    def __init__(
+        self,
+        request: str,
+        rows: int,
+        outputs: Outputs,
+        *,
+        ids: list[str] | None = None,
+        findings: Sequence[Finding] = (),
+    ) -> None:
+        self.request = request
+        self.rows = rows
+        self.given = ids
+        self.findings = list(findings)
+        self._outputs = outputs
+        arrays = {name: one for name, one in outputs.items() if isinstance(one, np.ndarray)}
+        numbers = bool(arrays) and all(one.dtype.kind in "fiub" for one in arrays.values())
+        self.arrays = arrays if numbers else None
+
+    @property
+    def ids(self) -> list[str]:
+        """One id a row."""
+        return prediction_ids(self.request, self.given, self.rows)
+
+    @property
+    def outputs(self) -> dict[str, list[Any]]:
+        """Output name → one value a row."""
+        return {
+            name: values.tolist() if isinstance(values, np.ndarray) else values
+            for name, values in self._outputs.items()
+        }
 
 
 class Question(NamedTuple):

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from taxiway.serving.protocols import Prediction
 from taxiway.serving.protocols.flatbuffers import Malformed, Scalar, Table
+from taxiway.serving.requests import Array, values_of
+
+#: A column's field for a schema, its null count, and its buffers.
+Written = tuple[dict[int, Any], int, list[bytes]]
 
 #: The most characters that one stream may hold.
 MOST_TEXT = 16 * 2**20
@@ -159,7 +165,7 @@ class Reader:
             return [None] * self.rows
         present = self._present(self._buffer(), nulls)
         if field.kind == "number" and field.dtype is not None:
-            return _without(self._numbers(field.dtype), present)
+            return _chosen(values_of(self._numbers(field.dtype)), present)
         if field.kind == "bool":
             return _chosen(self._bits(self._buffer()).tolist(), present)
         if field.kind == "text" and field.dtype is not None:
@@ -167,6 +173,13 @@ class Reader:
         if field.kind == "view":
             return _chosen(self._viewed(), present)
         raise Malformed(f"column {field.name!r} holds values of the type {field.kind}")
+
+    def numbers(self, field: Field) -> Array | None:
+        """Give a column of numbers as they lie there; None where one is missing, or it is of another kind."""
+        if self._nulls() or field.kind != "number" or field.dtype is None or field.dictionary is not None:
+            return None
+        self._buffer()
+        return self._numbers(field.dtype)
 
     def _nulls(self) -> int:
         length, nulls = next(self._nodes, (-1, 0))
@@ -195,7 +208,7 @@ class Reader:
         packed = np.frombuffer(buffer, np.uint8)
         return np.unpackbits(packed, count=self.rows, bitorder="little").astype(bool)
 
-    def _numbers(self, dtype: np.dtype[Any], extra: int = 0) -> np.ndarray[Any, np.dtype[Any]]:
+    def _numbers(self, dtype: np.dtype[Any], extra: int = 0) -> Array:
         buffer, count = self._buffer(), self.rows + extra
         if len(buffer) < count * dtype.itemsize:
             raise Malformed("a buffer is too short")
@@ -231,19 +244,40 @@ class Reader:
         return texts
 
 
-def written(name: str, dtype: str, values: Sequence[Any]) -> tuple[dict[int, Any], int, list[bytes]]:
+def ids_written(prediction: Prediction) -> Written:
+    """Do what ``written`` does for the ids."""
+    if prediction.given is not None or prediction.rows == 1:
+        return written("id", "string", prediction.ids)
+    # One after the other they are the request's id, each time followed by the number of a row.
+    head = prediction.request.encode("ascii")
+    numbers, ends = _numbered(prediction.rows)
+    ends = ends + len(head) * np.arange(len(ends))
+    return _described("id", _LARGE_TEXT, {}), 0, [b"", ends.tobytes(), head + head.join(numbers)]
+
+
+@lru_cache(maxsize=16)
+def _numbered(rows: int) -> tuple[list[bytes], Array]:
+    """Give what follows the request in the ids of so many rows, and where each ends in the row of all."""
+    numbers = [b"-%d" % row for row in range(rows)]
+    return numbers, np.cumsum([0, *map(len, numbers)], dtype="<i8")
+
+
+def written(name: str, dtype: str, values: Sequence[Any] | Array) -> Written:
     """Give a column's field for a schema, its null count, and its buffers."""
-    present = np.array([value is not None for value in values])
-    nulls = len(values) - int(present.sum())
-    validity = np.packbits(present, bitorder="little").tobytes() if nulls else b""
+    nulls, validity = 0, b""
+    if not isinstance(values, np.ndarray) and None in values:
+        present = np.array([value is not None for value in values])
+        nulls = len(values) - int(present.sum())
+        validity = np.packbits(present, bitorder="little").tobytes()
+        values = [("" if dtype == "string" else 0) if value is None else value for value in values]
     if dtype == "string":
-        texts = [b"" if value is None else str(value).encode() for value in values]
+        texts = [str(value).encode() for value in values]
         ends = np.cumsum([0, *map(len, texts)], dtype="<i8")
         return _described(name, _LARGE_TEXT, {}), nulls, [validity, ends.tobytes(), b"".join(texts)]
     if dtype == "bool":
-        bits = np.packbits(np.array([bool(value) for value in values]), bitorder="little")
+        bits = np.packbits(np.array(values, bool), bitorder="little")
         return _described(name, _BOOL, {}), nulls, [validity, bits.tobytes()]
-    numbers = np.array([0 if value is None else value for value in values], np.dtype(dtype).newbyteorder("<"))
+    numbers = np.array(values, np.dtype(dtype).newbyteorder("<"))
     if dtype.startswith("float"):
         details = {0: Scalar("h", 2 if dtype == "float64" else 1)}
         return _described(name, _FLOAT, details), nulls, [validity, numbers.tobytes()]
@@ -266,17 +300,6 @@ def _text(data: memoryview) -> str:
         return str(data, "utf-8")
     except UnicodeDecodeError:
         raise Malformed("a text is not UTF-8") from None
-
-
-def _without(
-    numbers: np.ndarray[Any, np.dtype[Any]], present: np.ndarray[Any, np.dtype[np.bool_]] | None
-) -> list[Any]:
-    if numbers.dtype.kind == "f":
-        known = ~np.isnan(numbers)
-        present = known if present is None else present & known
-        if present.all():
-            present = None
-    return _chosen(numbers.tolist(), present)
 
 
 def _chosen(values: list[Any], present: np.ndarray[Any, np.dtype[np.bool_]] | None) -> list[Any]:

@@ -141,6 +141,29 @@ def invocations(served: Served, headers: RequestHeaders, body: bytes) -> Questio
     )
 
 
+def numbers(
+    decode: Callable[[Served, RequestHeaders, bytes], Question],
+    served: Served,
+    headers: RequestHeaders,
+    body: bytes,
+) -> Question | None:
+    """Read what takes no time however long it is: a table of numbers as an Arrow stream, for such an answer.
+
+    None where ``decode`` does not read that, or the body is something else.
+
+    Raises
+    ------
+    Problem
+        406, 413 or 415.
+    """
+    if decode not in (predict, invocations) or given(headers) != ARROW:
+        return None
+    wanted, parameters = asked(headers, JSON if decode is predict else ARROW)
+    if wanted == CSV or (batch := arrow.decode_numbers(served, body)) is None:
+        return None
+    return Question(batch, encoder(served, wanted, parameters))
+
+
 def streams(headers: RequestHeaders) -> bool:
     """Whether lines come and lines are wanted, so that they are answered while they come.
 

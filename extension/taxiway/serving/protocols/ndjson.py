@@ -54,7 +54,7 @@ def read_row(line: bytes, names: Sequence[str], number: int) -> dict[str, Any]:
 
 def encode(prediction: Prediction) -> bytes:
     """Write one object a row."""
-    return b"".join(lines(prediction, range(len(prediction.ids))))
+    return b"".join(lines(prediction, range(prediction.rows)))
 
 
 def lines(prediction: Prediction, numbers: Sequence[int]) -> list[bytes]:
