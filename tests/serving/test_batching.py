@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from taxiway.serving import tuning
 from taxiway.serving.batching import Batcher, Outputs, Tensors
 from taxiway.serving.runtime import Runtime
 from taxiway.serving.tuning import ROWS, Batching, tune
@@ -177,12 +178,13 @@ def test_an_output_that_is_not_one_value_a_row_is_not_cut_up() -> None:
 
 
 class Timed(Runtime):
-    """Takes the milliseconds that it is told to take."""
+    """Takes the milliseconds that it is told to take, divided by its threads as far as they help."""
 
-    alone, each = 0.0, 0.0
+    alone, each, helpful = 0.0, 0.0, 1
 
     def time(self, rows: int, repeats: int = 5) -> float:
-        return self.alone + (rows - 1) * self.each
+        self.sizes = [*getattr(self, "sizes", []), rows]
+        return (self.alone + (rows - 1) * self.each) / min(self.threads, self.helpful)
 
 
 @pytest.mark.parametrize(
@@ -196,6 +198,36 @@ def test_requests_are_joined_where_more_rows_cost_little(
     runtime.self_check()
     tune(runtime, threads=1)
     assert runtime.batch_rows == rows
+
+
+@pytest.mark.parametrize(
+    ("alone", "helpful", "asked", "threads"),
+    [(9.0, 4, None, 4), (9.0, 1, None, 1), (0.5, 4, None, 1), (9.0, 4, 2, 2)],
+)
+def test_a_large_model_gets_the_threads_that_it_is_faster_with(
+    recommender: Path,
+    alone: float,
+    helpful: int,
+    asked: int | None,
+    threads: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tuning, "processors", lambda: 4)
+    runtime = Timed(recommender, threads=asked or 1)
+    runtime.alone, runtime.each, runtime.helpful = alone, alone, helpful
+    runtime.self_check()
+    before = runtime.predict(runtime.sample_columns(2))["score"]
+    tune(runtime, asked)
+    assert runtime.threads == threads
+    assert runtime.predict(runtime.sample_columns(2))["score"] == pytest.approx(before, rel=1e-4)
+
+
+def test_on_a_gpu_requests_are_joined_and_every_size_is_warm_before_the_first(recommender: Path) -> None:
+    runtime = Timed(recommender)
+    runtime.device = "cuda:0"
+    tune(runtime)
+    assert runtime.batch_rows == ROWS
+    assert runtime.sizes == [1, 2, 4, 8, 16, 32]
 
 
 def test_requests_are_never_joined_where_a_row_changes_anothers_answer(

@@ -19,6 +19,8 @@ WAIT_MS = 2.0
 
 #: A model below this many milliseconds a row is answered sooner alone than handed to another thread.
 _SMALL_MS = 1.0
+#: Beyond that, threads wait for each other and for memory.
+_MOST_THREADS = 16
 #: More threads, or batches, must give this many times as many rows a second.
 _PAYS = 1.5
 #: Milliseconds that a trial of a batch may take, unless the model is so slow that few rows take as long.
@@ -85,7 +87,7 @@ def _asked(batching: Batching) -> int:
 
 def _choose_threads(runtime: Runtime) -> None:
     """Give a large model all processors if it is faster with them."""
-    alone, many = runtime.milliseconds_a_row, processors()
+    alone, many = runtime.milliseconds_a_row, min(processors(), _MOST_THREADS)
     if alone < _SMALL_MS or many < 2:
         return
     runtime.rethread(many)
