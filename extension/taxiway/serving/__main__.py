@@ -20,11 +20,13 @@ from taxiway.serving import logs
 from taxiway.serving.admission import is_loopback
 from taxiway.serving.app import App, create_app
 from taxiway.serving.control import Control
+from taxiway.serving.engines.hardware import DEVICES
 from taxiway.serving.handover import door_of
 from taxiway.serving.limits import Limits
 from taxiway.serving.runtime import ModelError
 from taxiway.serving.server import Server
 from taxiway.serving.spool import BUDGET_BYTES
+from taxiway.serving.tuning import WAIT_MS, Batching
 
 MODEL_FAILED = 3
 SHADOW_NICENESS = 5
@@ -55,6 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
             limits=_limits(options),
             token=token,
             threads=options.threads,
+            device=options.device,
+            batching=Batching(options.batch_rows, options.batch_wait_ms),
             spool_budget=options.spool_budget,
         )
     except ModelError as error:
@@ -114,7 +118,25 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--drain-seconds", type=float, default=30.0, help="wait for open connections (default 30)"
     )
-    parser.add_argument("--threads", type=int, default=1, help="threads within one prediction (default 1)")
+    parser.add_argument(
+        "--threads", type=int, help="threads within one prediction (default: 1, more where that is faster)"
+    )
+    parser.add_argument(
+        "--device", default="auto", metavar="NAME", help=f"what the Model runs on: {DEVICES} (default auto)"
+    )
+    parser.add_argument(
+        "--batch-rows",
+        type=int,
+        metavar="N",
+        help="the most rows of several requests in one run; 0: join none (default: as the sample shows)",
+    )
+    parser.add_argument(
+        "--batch-wait-ms",
+        type=float,
+        default=WAIT_MS,
+        metavar="MS",
+        help=f"the longest that a run waits for requests that are expected (default {WAIT_MS:g})",
+    )
     limits = Limits()
     parser.add_argument("--max-body", type=int, default=limits.body_bytes, metavar="BYTES")
     parser.add_argument("--max-rows", type=int, default=limits.rows, metavar="ROWS")

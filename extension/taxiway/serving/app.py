@@ -32,6 +32,7 @@ from taxiway.serving.runtime import Runtime
 from taxiway.serving.spool import BUDGET_BYTES, SpoolWriter
 from taxiway.serving.telemetry import connect
 from taxiway.serving.tracing import CURRENT, TRACEPARENT, read_trace
+from taxiway.serving.tuning import Batching, tune
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +50,9 @@ def create_app(
     *,
     limits: Limits | None = None,
     token: str | None = None,
-    threads: int = 1,
+    threads: int | None = None,
+    device: str = "auto",
+    batching: Batching | None = None,
     spool_budget: int = BUDGET_BYTES,
 ) -> App:
     """Load a Model, check that it answers its own sample, and give the ASGI callable.
@@ -69,19 +72,24 @@ def create_app(
     token
         The bearer token that requests must carry, if any.
     threads
-        Threads within one prediction.
+        Threads within one prediction; where None, a large model gets as many as it is faster with.
+    device
+        What the Model runs on: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``tensorrt`` or ``tensorrt:N``.
+    batching
+        How requests are run together; where None, the sample decides whether they are.
     spool_budget
         The most bytes that the spool may take.
 
     Raises
     ------
     ModelError
-        The Model cannot be loaded or does not answer its own sample.
+        The Model cannot be loaded, the device cannot run it, or it does not answer its own sample.
     ValueError
         A policy that there is not.
     """
-    runtime = Runtime(Path(model_dir), threads=threads)
+    runtime = Runtime(Path(model_dir), threads=threads or 1, device=device)
     runtime.self_check()
+    tune(runtime, threads, batching)
     contract = check(Path(model_dir))
     _log.log(
         logging.WARNING if contract.verdict == "differs" else logging.INFO, "%s: %s", runtime.tag, contract
