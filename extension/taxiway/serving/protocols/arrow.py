@@ -17,6 +17,7 @@ from taxiway.serving.problems import Problem
 from taxiway.serving.protocols import Prediction, Served
 from taxiway.serving.protocols.arrow_columns import (
     MOST_TEXT,
+    UNREAD,
     Field,
     Reader,
     fields_of,
@@ -209,7 +210,7 @@ def _add_batch(stream: _Stream, header: Table, content: memoryview, served: Serv
     too_many(stream.rows, served.max_rows)
     names: Sequence[str] = served.signature.names
     for one in stream.fields:
-        if one.name not in names:
+        if one.name not in names and one.kind in UNREAD:
             reader.skip(one)
             stream.columns[one.name] += [one.kind] * reader.rows
             continue

@@ -34,6 +34,8 @@ _SKIPPED = {
     18: ("duration", 2),
     _LARGE_BINARY: ("binary", 3),
 }
+#: The kinds of columns that are passed over.
+UNREAD = frozenset(kind for kind, _ in _SKIPPED.values())
 _FLOATS = (np.float16, np.float32, np.float64)
 _SIZES = (8, 16, 32, 64)
 
