@@ -13,6 +13,10 @@ import pytest
 
 os.environ.setdefault("WHYLOGS_NO_ANALYTICS", "True")
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+# Set before NumPy is imported: with more threads than free cores, BLAS and OpenMP turn their wheels waiting
+# for each other, and a model of 30 columns takes ten times the processor time to fit.
+for _pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_pool, "1")
 
 
 def processes_of(home: Path) -> list[psutil.Process]:
