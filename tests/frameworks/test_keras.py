@@ -236,10 +236,19 @@ def test_a_graph_beside_the_graph_that_was_read_is_refused(tmp_path: Path) -> No
     path = tmp_path / "saved_model"
     tf.saved_model.save(model, str(path), signatures={"serving_default": model.__call__})
     shutil.rmtree(path / "assets")
-    assert open_engine(tmp_path, "savedmodel").inputs
+    assert open_engine(tmp_path, "savedmodel", device="auto").inputs
     (path / "saved_model.cpb").write_bytes((path / "saved_model.pb").read_bytes())
     with pytest.raises(EngineError, match=r"saved_model\.cpb"):
         open_engine(tmp_path, "savedmodel")
+
+
+def test_a_gpu_that_tensorflow_does_not_find_is_not_replaced_by_the_cpu(tmp_path: Path) -> None:
+    model = Slope()
+    path = tmp_path / "saved_model"
+    tf.saved_model.save(model, str(path), signatures={"serving_default": model.__call__})
+    shutil.rmtree(path / "assets")
+    with pytest.raises(EngineError, match="TensorFlow here finds 0 GPUs, none of them cuda:1"):
+        open_engine(tmp_path, "savedmodel", device="cuda:1")
 
 
 def test_the_saver_may_not_be_called_by_what_serves(tmp_path: Path) -> None:

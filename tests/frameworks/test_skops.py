@@ -247,6 +247,8 @@ def test_sources_of_a_model_hide_no_installed_module(package: Package, tmp_path:
     (folder / "sources" / "sklearn.py").write_text("raise SystemExit('it ran')")
     open_engine(folder, "skops", model.manifest.engine)
     assert str(folder / "sources") not in sys.path
+    with pytest.raises(EngineError, match="run on the CPU alone, not on cuda:0"):
+        open_engine(folder, "skops", model.manifest.engine, device="cuda")
 
 
 def test_a_models_own_sources_are_importable_only_while_it_is_loaded(

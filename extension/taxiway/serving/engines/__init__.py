@@ -23,7 +23,7 @@ class EngineError(Exception):
 
 
 class Engine(Protocol):
-    """An opened model file."""
+    """An opened model file; one that can run elsewhere than on the CPU says as ``device`` where it does."""
 
     #: Input tensor → dtype, ``object`` for text. One of shape (rows, 1) per column, of the column's name,
     #: or a single one of shape (rows, columns).

@@ -8,6 +8,7 @@ those that TensorFlow does not mark but that touch files. The saver's own may be
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +24,8 @@ from taxiway.serving.engines.hardware import CPU, Device, need_memory, parse_dev
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow greets on standard error otherwise
 
 import tensorflow as tf
+
+_log = logging.getLogger(__name__)
 
 FOLDER = "saved_model"
 SIGNATURE = "serving_default"
@@ -100,17 +103,28 @@ def _choose(device: Device | None, path: Path) -> Device:
     if device is not None and device.kind == "tensorrt":
         raise EngineError(f"{FOLDER} runs with TensorFlow, which has no TensorRT here: name --device cuda")
     gpus = tf.config.list_physical_devices("GPU")
-    if device is None:
-        device = Device("cuda") if gpus else CPU
+    if device is None and not gpus:
+        device = CPU
     if device != CPU:
-        if device.number >= len(gpus):
-            raise EngineError(f"TensorFlow here finds {len(gpus)} GPUs, none of them {device}")
-        need_memory(device, sum(file.stat().st_size for file in path.rglob("*") if file.is_file()))
+        try:
+            device = _with_room(device or Device("cuda"), len(gpus), path)
+        except EngineError as error:
+            if device is not None:
+                raise
+            _log.info("no GPU is used: %s", error)
+            device = CPU
     chosen = gpus[device.number : device.number + 1] if device != CPU else []
     with contextlib.suppress(RuntimeError):  # it has started
         tf.config.set_visible_devices(chosen, "GPU")
         for gpu in chosen:
             tf.config.experimental.set_memory_growth(gpu, True)
+    return device
+
+
+def _with_room(device: Device, found: int, path: Path) -> Device:
+    if device.number >= found:
+        raise EngineError(f"TensorFlow here finds {found} GPUs, none of them {device}: name --device cpu")
+    need_memory(device, sum(file.stat().st_size for file in path.rglob("*") if file.is_file()))
     return device
 
 
