@@ -92,7 +92,7 @@ def _granian(programs: Path, case: Case, port: int, _: Path) -> list[str]:
 def _bentoml(service: str) -> Callable[[Path, Case, int, Path], list[str]]:
     def command(programs: Path, case: Case, port: int, _: Path) -> list[str]:
         where = ["--host", "127.0.0.1", "--port", str(port)]
-        return [str(programs / "bentoml"), "serve", f"bento:{service}", *where, "-q"]
+        return [str(programs / "bentoml"), "serve", service, *where, "-q"]
 
     return command
 
@@ -117,13 +117,15 @@ TAXIWAY = Server(OURS, _taxiway("-m", "taxiway.serving"))
 TAXIWAY_ARROW = Server(OURS, _taxiway("-m", "taxiway.serving"), kind=ARROW)
 TAXIWAY_SILENT = Server(SILENT, _taxiway(str(SERVERS / "silent.py")))
 
-#: Every server of facts/serving.md.
+#: Ours where another server runs it, and every server of facts/serving.md.
 PEERS = (
+    Server("taxiway, as ASGI on plain uvicorn", _script("taxiway_asgi.py", "PORT")),
+    Server("taxiway, in `bentoml serve`", _bentoml("taxiway_bento:Service")),
     Server("granian, RSGI", _granian),
     Server("starlette route", _script("starlette_route.py", "PORT")),
-    Server("BentoML, mounted ASGI", _bentoml("Mounted")),
-    Server("BentoML, async API", _bentoml("AsyncApi"), wrap=_named),
-    Server("BentoML, sync API", _bentoml("SyncApi"), wrap=_named),
+    Server("BentoML, mounted ASGI", _bentoml("bento:Mounted")),
+    Server("BentoML, async API", _bentoml("bento:AsyncApi"), wrap=_named),
+    Server("BentoML, sync API", _bentoml("bento:SyncApi"), wrap=_named),
     Server("LitServe", _script("lit.py", "PORT"), wrap=_named),
     Server("vetiver (scikit-learn)", _script("vetiver_api.py", "PIPELINE", "PORT")),
     Server("MLflow models serve (scikit-learn)", _mlflow, path="/invocations", wrap=_dataframe),
@@ -137,6 +139,8 @@ def environment(programs: Path, case: Case, state: Path) -> Mapping[str, str]:
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": f"{SERVERS}{os.pathsep}{ROOT / 'extension'}",
         "BENCH_MODEL": str(case.model / "model.onnx"),
+        "BENCH_FOLDER": str(case.model),
+        "BENCH_SPOOL": str(state / "spool"),
         "BENTOML_HOME": str(state / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "True",
         "MLFLOW_DISABLE_TELEMETRY": "true",
