@@ -105,9 +105,9 @@ def test_a_single_client_waits_for_nobody() -> None:
     assert counts["batches"] == 20
 
 
-def test_a_run_waits_for_the_clients_of_the_last_one_but_not_for_ever() -> None:
+def test_a_run_waits_for_the_clients_of_the_last_one() -> None:
     model = Doubler()
-    with batcher(model, wait=0.5) as (one, _):
+    with batcher(model, wait=60) as (one, _):
 
         async def scene() -> None:
             await asyncio.gather(*(ask(one, n) for n in range(8)))  # all of them are expected again
@@ -117,12 +117,23 @@ def test_a_run_waits_for_the_clients_of_the_last_one_but_not_for_ever() -> None:
             assert not model.runs
             asked += [asyncio.create_task(ask(one, n)) for n in range(1, 8)]
             await asyncio.gather(*asked)
-            assert model.runs == [8]
+
+        asyncio.run(scene())
+    assert model.runs == [8]
+
+
+def test_a_run_waits_no_longer_than_it_may() -> None:
+    model = Doubler()
+    with batcher(model, wait=0.02) as (one, _):
+
+        async def scene() -> None:
+            await asyncio.gather(*(ask(one, n) for n in range(8)))
+            model.runs.clear()
             async with asyncio.timeout(30):
                 await ask(one, 1)  # seven of eight stay away
 
         asyncio.run(scene())
-    assert model.runs == [8, 1]
+    assert model.runs == [1]
 
 
 def test_no_run_has_more_rows_than_it_may() -> None:
