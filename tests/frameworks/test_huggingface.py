@@ -11,73 +11,33 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn import datasets
 
 from taxiway.errors import PackagingError
 from taxiway.packaging.frameworks import Options, adapter_for
 
+from . import language
 from .conftest import Ask, Package, assert_alike
+from .language import LONG, TOPICS
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-LABELS = ("tumours", "wine")
-LONG = "alcohol and malic acid of wine " * 30
-
 
 @pytest.fixture(scope="module")
 def sentences() -> pd.DataFrame:
-    """Lines of what scikit-learn tells of two data sets, and of which of them each tells."""
-    rows = [
-        (line.strip(), label)
-        for label, load in zip(LABELS, (datasets.load_breast_cancer, datasets.load_wine), strict=True)
-        for line in load()["DESCR"].splitlines()
-        if len(line.split()) > 3
-    ]
-    return pd.DataFrame(rows, columns=["sentence", "about"])
+    return language.sentences()
 
 
 @pytest.fixture(scope="module")
 def folder(sentences: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small DistilBERT, trained for a few steps, and its tokenizer."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-
-    words = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    words.normalizer = normalizers.BertNormalizer()
-    words.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    trainer = trainers.WordPieceTrainer(vocab_size=500, special_tokens=special, show_progress=False)
-    words.train_from_iterator(sentences["sentence"], trainer)
-    words.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    tokenizer = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=words, unk_token="[UNK]", pad_token="[PAD]", model_max_length=24
-    )
+    tokenizer = language.tokenizer_of(sentences["sentence"])
     torch.manual_seed(4)
-    config = transformers.DistilBertConfig(
-        vocab_size=500,
-        dim=32,
-        n_layers=2,
-        n_heads=2,
-        hidden_dim=64,
-        max_position_embeddings=24,
-        id2label=dict(enumerate(LABELS)),
-        label2id={label: index for index, label in enumerate(LABELS)},
-    )
-    model = transformers.DistilBertForSequenceClassification(config)
-    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    model = transformers.DistilBertForSequenceClassification(language.config_of(TOPICS))
     batch = tokenizer(sentences["sentence"].tolist(), padding=True, truncation=True, return_tensors="pt")
-    target = torch.tensor(sentences["about"].map(LABELS.index).to_numpy().copy())
-    for _ in range(30):
-        optimizer.zero_grad()
-        names = ("input_ids", "attention_mask")
-        model(**{name: batch[name] for name in names}, labels=target).loss.backward()
-        optimizer.step()
-    path = tmp_path_factory.mktemp("pipeline")
-    model.save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    return path
+    target = torch.tensor(sentences["about"].map(TOPICS.index).to_numpy().copy())
+    language.learn(model, batch, target)
+    return language.save(tmp_path_factory.mktemp("pipeline"), model, tokenizer)
 
 
 def original(folder: Path, texts: list[str]) -> dict[str, Any]:
@@ -87,10 +47,10 @@ def original(folder: Path, texts: list[str]) -> dict[str, Any]:
     pipeline = transformers.pipeline("text-classification", model=model, tokenizer=tokenizer, device="cpu")
     found = [pipeline(text, top_k=None, truncation=True) for text in texts]
     scores = {
-        label: [one["score"] for row in found for one in row if one["label"] == label] for label in LABELS
+        label: [one["score"] for row in found for one in row if one["label"] == label] for label in TOPICS
     }
     answers: dict[str, Any] = {"label": [row[0]["label"] for row in found]}
-    return answers | {f"probability_{label}": np.array(scores[label]) for label in LABELS}
+    return answers | {f"probability_{label}": np.array(scores[label]) for label in TOPICS}
 
 
 def test_a_folder_answers_over_http_as_the_pipeline_does(
@@ -103,28 +63,21 @@ def test_a_folder_answers_over_http_as_the_pipeline_does(
 
     with monkeypatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", refuse)
-        packaged = package(folder, reference)
+        packaged = package(str(folder), reference)
     asked = pd.DataFrame({"sentence": [*reference["sentence"].iloc[::4], LONG, "", "ünknown 漢字"]})
     given = ask(packaged, asked)
     assert_alike(given, original(folder, asked["sentence"].tolist()))
-    assert set(given["label"]) == set(LABELS), "the model learnt nothing"
+    assert set(given["label"]) == set(TOPICS), "the model learnt nothing"
     assert (packaged.path / "tokenizer.json").is_file()
     assert "transformers" not in (packaged.path / "requirements.txt").read_text()
-    assert package(str(folder), reference).version == packaged.version
-
-
-def test_a_pipeline_is_packaged_as_its_folder_is(
-    folder: Path, sentences: pd.DataFrame, package: Package
-) -> None:
     pipeline = transformers.pipeline(
         "text-classification",
         model=transformers.AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True),
         tokenizer=transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True),
         device="cpu",
     )
-    reference = sentences[["sentence"]]
     pipeline(reference["sentence"].tolist()[:3], padding="max_length", truncation=True)
-    assert package(pipeline, reference).version == package(folder, reference).version
+    assert package(pipeline, reference).version == packaged.version, "the object is another than its folder"
 
 
 def without_safetensors(folder: Path) -> None:
@@ -147,9 +100,11 @@ def of_another_kind(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config | {"architectures": ["DistilBertForMaskedLM"]}))
 
 
-def of_several_labels(folder: Path) -> None:
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"problem_type": "multi_label_classification"}))
+def with_a_pooling_of_its_own(folder: Path) -> None:
+    steps = [{"type": "models.Transformer"}, {"type": "models.Pooling", "path": "1_Pooling"}]
+    (folder / "modules.json").write_text(json.dumps(steps))
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_cls_token": True}))
 
 
 @pytest.mark.parametrize(
@@ -158,8 +113,8 @@ def of_several_labels(folder: Path) -> None:
         (without_safetensors, "weights are a pickle"),
         (with_its_own_code, "code of its own"),
         (without_tokenizer, "no tokenizer.json"),
-        (of_another_kind, "not a text classifier"),
-        (of_several_labels, "does not choose one label"),
+        (of_another_kind, "DistilBertForMaskedLM, which is of no kind"),
+        (with_a_pooling_of_its_own, "mean over the tokens"),
     ],
 )
 def test_what_is_not_opened_says_why(folder: Path, tmp_path: Path, change: Any, words: str) -> None:

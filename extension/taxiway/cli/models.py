@@ -22,6 +22,7 @@ def models_list(
 ) -> None:
     """List Models, newest first."""
     from taxiway.control import views
+    from taxiway.packaging.sizes import readable
 
     rows = views.models(name)
     if json_:
@@ -33,7 +34,7 @@ def models_list(
             "TAGS": lambda row: ", ".join(row["tags"]),
             "FRAMEWORK": "framework",
             "TASK": "task",
-            "SIZE": lambda row: show.size(row["size_bytes"]),
+            "SIZE": lambda row: readable(row["size_bytes"]),
             "PREFLIGHT": lambda row: _preflight(row["preflight"]),
             "LIVE ON": lambda row: ", ".join(row["live_on"]),
             "SHADOW ON": lambda row: ", ".join(row["shadow_on"]),
@@ -143,8 +144,14 @@ def models_import(
     place: Annotated[str, typer.Argument(help="The path or URL of an exported Model.", metavar="PLACE")],
     trust: Annotated[
         list[str] | None,
+        typer.Option("--trust", help="A type whose code may run; repeatable.", metavar="TYPE"),
+    ] = None,
+    pin: Annotated[
+        list[str] | None,
         typer.Option(
-            "--trust", help="A type or a distribution whose code may run; repeatable.", metavar="NAME"
+            "--pin",
+            help="A distribution that a replay may install, or 'all' that the Model requires; repeatable.",
+            metavar="NAME",
         ),
     ] = None,
 ) -> None:
@@ -152,7 +159,9 @@ def models_import(
     from taxiway.control import models
 
     with show.transfer("importing") as progress:
-        imported = models.import_model(place, trust=trust or (), progress=progress, channel="cli")
+        imported = models.import_model(
+            place, trust=trust or (), pins=pin or (), progress=progress, channel="cli"
+        )
     tag = imported.model.tag
     if not imported.new:
         print(f"{tag} is here already; nothing was written.")
@@ -193,5 +202,6 @@ def _legible(value: Any) -> Any:
 
 def _preflight(summary: dict[str, Any]) -> str:
     if summary["ok"]:
-        return "passed" if not summary["waived"] else f"{summary['waived']} waived"
+        passed = "passed" if not summary["waived"] else f"{summary['waived']} waived"
+        return passed if summary["replayed"] else f"{passed}, not replayed"
     return f"{summary['failed']} failed"

@@ -106,16 +106,6 @@ def interval(value: Mapping[str, Any] | None) -> str:
     return f"{value['value']:{form}} ({value['low']:{form}}–{value['high']:{form}}, n={value['n']})"
 
 
-def size(count: int) -> str:
-    """Write a number of bytes."""
-    scaled, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB"):
-        if scaled < 1000:
-            break
-        scaled, unit = scaled / 1000, larger
-    return f"{scaled:.0f} {unit}" if unit == "B" else f"{scaled:.1f} {unit}"
-
-
 @contextmanager
 def transfer(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show how much of a file has been written or read, where somebody looks; give what is told of it."""

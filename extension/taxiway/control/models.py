@@ -94,11 +94,12 @@ def import_model(
     place: str | Path,
     *,
     trust: Iterable[str] = (),
+    pins: Iterable[str] = (),
     progress: Progress | None = None,
     channel: str = "api",
 ) -> Imported:
     """Read an exported Model into the store; see ``taxiway.packaging.transfer.import_model``."""
-    return transfer.import_model(place, trust=trust, by=actor(channel), progress=progress)
+    return transfer.import_model(place, trust=trust, pins=pins, by=actor(channel), progress=progress)
 
 
 def _refuse(exact: str, rows: Sequence[EndpointRow], *, force: bool) -> None:

@@ -127,6 +127,10 @@ def _of_keras(value: Any) -> int | None:
     return shape[1] if isinstance(shape, tuple) and len(shape) == 2 else None
 
 
+#: Tasks of pipelines that take one column of text, and need nothing to be packaged but their data.
+_ON_TEXT = ("text-classification", "sentiment-analysis", "token-classification", "ner", "feature-extraction")
+
+
 @dataclass(frozen=True, slots=True)
 class _Kind:
     """How models of one base class are told and described."""
@@ -192,8 +196,8 @@ _KINDS = (
         "Hugging Face",
         "transformers.pipelines.base",
         "Pipeline",
-        lambda pipeline: pipeline.task == "text-classification",
-        features=lambda _: 1,
+        lambda pipeline: pipeline.task in (*_ON_TEXT, "image-classification"),
+        features=lambda pipeline: 1 if pipeline.task in _ON_TEXT else None,
     ),
     _Kind(
         "PyTorch",

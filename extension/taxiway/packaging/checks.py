@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from taxiway.packaging import data_checks
 from taxiway.packaging.frameworks import Export
 from taxiway.packaging.frameworks.graph import foreign_domains, outside
+from taxiway.packaging.latency import LATENCY_MS, MANY_ROWS, times
 from taxiway.packaging.manifest import Format, files_in
 from taxiway.packaging.model import (
     ENVIRONMENT,
@@ -27,6 +28,7 @@ from taxiway.packaging.model import (
 from taxiway.packaging.parity import Parity
 from taxiway.packaging.preflight import Check, failed, passed, skipped
 from taxiway.packaging.session import Session
+from taxiway.packaging.sizes import readable
 from taxiway.signature import Signature
 
 if TYPE_CHECKING:
@@ -34,14 +36,9 @@ if TYPE_CHECKING:
 
     from taxiway.packaging.environment import Comparison, Environment
 
-#: What one row may take at the 99th percentile unless ``package`` was told otherwise, in milliseconds.
-LATENCY_MS = 100.0
-MANY_ROWS = 100
 LARGEST_FILES = 10**9
 LARGEST_MEMORY = 2 * 10**9
 _RECORDS = frozenset((SIGNATURE, ENVIRONMENT, REQUIREMENTS, PARITY, PREFLIGHT, REFERENCE, SAMPLE))
-_FEWEST_TIMES = 10
-_MOST_TIMES = 50
 _MOST_SECONDS = 0.2
 _MOST_NAMED = 5
 
@@ -154,7 +151,7 @@ def seeds_recorded(seeds: Mapping[str, int | str | None]) -> Check:
 def latency(session: Session, reference: pd.DataFrame, budget_ms: float) -> Check:
     """Time one row and a hundred in the engine, without the HTTP server."""
     feeds = [session.feed(reference.iloc[np.arange(rows) % len(reference)]) for rows in (1, MANY_ROWS)]
-    one, many = (_times(session, feed) for feed in feeds)
+    one, many = (times([partial(session.run, feed)], _MOST_SECONDS) for feed in feeds)
     return latency_budget(one, many, budget_ms, "in the engine")
 
 
@@ -203,15 +200,15 @@ def size_and_memory(size: int, memory: int | None = None) -> Check:
     memory
         The resident bytes of its serving process, if it was run.
     """
-    found = f"The model's files take {_bytes(size)}" + (
-        f"; its serving process holds {_bytes(memory)} of memory." if memory else "."
+    found = f"The model's files take {readable(size)}" + (
+        f"; its serving process holds {readable(memory)} of memory." if memory else "."
     )
     if size > LARGEST_FILES or (memory or 0) > LARGEST_MEMORY:
         return failed(
             "size_and_memory",
             found,
-            f"Beyond {_bytes(LARGEST_FILES)} of files or {_bytes(LARGEST_MEMORY)} of memory, small machines "
-            "cannot serve it and every start is slow: prune the model or give it a larger machine.",
+            f"Beyond {readable(LARGEST_FILES)} of files or {readable(LARGEST_MEMORY)} of memory, small "
+            "machines cannot serve it and every start is slow: prune the model or give it a larger machine.",
         )
     return passed("size_and_memory", found)
 
@@ -235,27 +232,6 @@ def environment_here(comparison: Comparison) -> Check:
             f"{_more(len(names) - _MOST_NAMED)}.",
         )
     return passed("environment_here", "The same as where it was made.")
-
-
-def _times(session: Session, feed: dict[str, Any]) -> list[float]:
-    session.run(feed)
-    times: list[float] = []
-    begun = time.perf_counter()
-    while len(times) < _FEWEST_TIMES or (
-        len(times) < _MOST_TIMES and time.perf_counter() - begun < _MOST_SECONDS
-    ):
-        start = time.perf_counter()
-        session.run(feed)
-        times.append(time.perf_counter() - start)
-    return times
-
-
-def _bytes(count: float) -> str:
-    for unit in ("bytes", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} GB"
 
 
 def _more(count: int) -> str:

@@ -19,7 +19,7 @@ _CIRCUMSTANCES = frozenset(("version", "digest", "created", "size_bytes", "linea
 #: Files about a Model that another run, or another machine, would write otherwise.
 _REPORTS = frozenset(("environment.json", "parity.json", "preflight.json", "reference.bin", "sample.json"))
 
-Task = Literal["classification", "regression", "clustering", "outliers"]
+Task = Literal["classification", "regression", "clustering", "outliers", "embedding", "entities"]
 Format = Literal["onnx", "savedmodel", "skops", "text"]
 Scalar = str | int | float | bool
 

@@ -12,10 +12,10 @@ from taxiway.errors import InputError, PackagingError
 from taxiway.packaging import bento, digest, distributions, lineage, registry, seeds, sources
 from taxiway.packaging import parity as parities
 from taxiway.packaging import progress as progresses
-from taxiway.packaging.checks import LATENCY_MS
 from taxiway.packaging.draft import Draft
 from taxiway.packaging.frameworks import Options, adapter_for
 from taxiway.packaging.inference import check_signature, columns_of
+from taxiway.packaging.latency import LATENCY_MS
 from taxiway.packaging.manifest import Format, Scalar, Task
 from taxiway.packaging.model import Model
 from taxiway.packaging.preflight import check_names

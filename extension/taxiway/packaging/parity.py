@@ -3,7 +3,8 @@
 Labels, and all that is no real number, must be equal. A real number must lie within
 ``absolute + relative * |original|`` of the original's, by the dtype in which it was computed: that of the
 output or that of the graph, whichever is the narrower. For float32 that is 1e-5 and 1e-4 (seven
-significant digits go in, some are lost on the way), for float64 1e-6 and 1e-5.
+significant digits go in, some are lost on the way), for float64 1e-6 and 1e-5. Of entities the scores are
+such numbers, and all else must be equal.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import numpy as np
 
 from taxiway.errors import ParityError
 from taxiway.packaging.frameworks import Answers, Precision
+from taxiway.serving.agreement import apart
+from taxiway.serving.engines import ENTITIES
 from taxiway.signature import aligned
 
 if TYPE_CHECKING:
@@ -207,7 +210,7 @@ def compare(original: Answers, exported: Answers, frame: pd.DataFrame, precision
         distance = distances(name, expected, given)
         with np.errstate(invalid="ignore", divide="ignore"):
             real = bool(absolute) and expected.dtype.kind in "fiub"
-            allowed = absolute + relative * np.abs(expected.astype(np.float64)) if real else 0.0
+            allowed = absolute + relative * (np.abs(expected.astype(np.float64)) if real else 1.0)
             multiple = np.where(distance == 0, 0.0, distance / allowed)
         multiple[np.isnan(multiple)] = np.inf
         differing |= multiple > 1
@@ -224,6 +227,8 @@ def compare(original: Answers, exported: Answers, frame: pd.DataFrame, precision
 
 def tolerance(name: str, dtype: np.dtype[Any], precision: Precision) -> tuple[float, float]:
     """Give (absolute, relative) for an output of that name and dtype; (0, 0) if it must be equal."""
+    if name == ENTITIES:
+        return TOLERANCES["float32"]
     if name.startswith("label") or dtype.kind != "f":
         return 0.0, 0.0
     return TOLERANCES["float64" if precision == "float64" and dtype.itemsize >= 8 else "float32"]
@@ -233,6 +238,8 @@ def distances(
     name: str, expected: np.ndarray[Any, Any], given: np.ndarray[Any, Any]
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Give how far the answers are apart, row by row; infinity where they cannot be compared by number."""
+    if name == ENTITIES:
+        return np.array([apart(*pair) for pair in zip(expected, given, strict=True)])
     numbers = all(values.dtype.kind in "fiub" for values in (expected, given))
     if name.startswith("label") or not numbers:
         equal = expected == given if numbers else expected.astype(object) == given.astype(object)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from taxiway.errors import PackagingError
 from taxiway.packaging import parity as parities
-from taxiway.packaging.frameworks import Adapter, Answers, Export, missing
+from taxiway.packaging.frameworks import Adapter, Answers, Export
+from taxiway.packaging.frameworks.extras import missing
 from taxiway.packaging.parity import Parity
 from taxiway.packaging.session import Session
 from taxiway.signature import Column

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 from taxiway.errors import PackagingError
 from taxiway.packaging import checks, environments
+from taxiway.packaging.latency import LATENCY_MS, MANY_ROWS, times
 from taxiway.packaging.model import REQUIREMENTS, Model
 from taxiway.packaging.preflight import Check, failed, passed
 from taxiway.packaging.rehearsal import Rehearsal, rehearse
+from taxiway.serving.agreement import agree
 
-MANY_ROWS = 100
-_WARM_UPS = 3
-_FEWEST_TIMES = 10
-_MOST_TIMES = 200
 _MOST_SECONDS = 0.5
 
 Rows = Sequence[Mapping[str, Any]]
@@ -108,34 +105,13 @@ def differences(
     for row, answer in enumerate(given):
         for output, values in expected.items():
             one, other = values[row], answer.get(output)
-            if not _agree(one, other, *tolerances[output]):
+            if not agree(one, other, *tolerances[output]):
                 yield row, output, one, other
-
-
-def _agree(one: Any, other: Any, absolute: float, relative: float) -> bool:
-    if isinstance(one, bool) or not all(isinstance(value, (int, float)) for value in (one, other)):
-        return bool(one == other)
-    return math.isclose(one, other, rel_tol=0.0, abs_tol=absolute + relative * abs(one))
 
 
 def _timed(model: Model, process: Rehearsal) -> Check:
     records = model.sample()["records"]
-    one = _times(process, [records[:1]] if len(records) == 1 else [[record] for record in records])
-    many = _times(process, [list(islice(cycle(records), MANY_ROWS))])
-    budget = model.manifest.latency_ms or checks.LATENCY_MS
+    one = times([partial(process.predict, [record]) for record in records], _MOST_SECONDS)
+    many = times([partial(process.predict, list(islice(cycle(records), MANY_ROWS)))], _MOST_SECONDS)
+    budget = model.manifest.latency_ms or LATENCY_MS
     return checks.latency_budget(one, many, budget, "over HTTP in the Bento's own process")
-
-
-def _times(process: Rehearsal, batches: Sequence[Sequence[dict[str, Any]]]) -> list[float]:
-    """Ask the batches in turn; give the seconds of each answer."""
-    times: list[float] = []
-    begun = time.perf_counter()
-    for number, batch in enumerate(cycle(batches)):
-        start = time.perf_counter()
-        process.predict(batch)
-        if number >= _WARM_UPS:
-            times.append(time.perf_counter() - start)
-        enough = len(times) >= _FEWEST_TIMES and time.perf_counter() - begun > _MOST_SECONDS
-        if enough or len(times) == _MOST_TIMES:
-            break
-    return times

@@ -8,6 +8,7 @@ import numpy as np
 
 from taxiway.errors import PackagingError
 from taxiway.packaging.frameworks import Answers, Export
+from taxiway.packaging.frameworks.arrays import values_of
 from taxiway.serving.engines import EngineError, open_engine
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ class Session:
         inputs = self._engine.inputs
         if len(inputs) == 1 and inputs.keys() != set(frame.columns):
             [(name, dtype)] = inputs.items()
-            return {name: np.stack([_values(frame[one], dtype) for one in frame.columns], axis=1)}
-        return {name: _values(frame[name], dtype).reshape(-1, 1) for name, dtype in inputs.items()}
+            return {name: np.stack([values_of(frame[one], dtype) for one in frame.columns], axis=1)}
+        return {name: values_of(frame[name], dtype).reshape(-1, 1) for name, dtype in inputs.items()}
 
     def run(self, feed: dict[str, Tensor]) -> dict[str, Tensor]:
         """Run the model; give its output tensors by name."""
@@ -61,11 +62,3 @@ class Session:
                     tensor.reshape(-1) if column.index is None else tensor[:, column.index]
                 )
         return {name: np.concatenate(arrays) for name, arrays in parts.items()}
-
-
-def _values(series: pd.Series[Any], dtype: np.dtype[Any]) -> Tensor:
-    if dtype.kind == "O":
-        return series.astype(object).where(series.notna(), "").to_numpy(dtype=object)
-    if dtype.kind == "f":
-        return series.to_numpy(dtype=dtype, na_value=np.nan)
-    return series.to_numpy(dtype=dtype)

@@ -42,6 +42,9 @@ EXTRAS = {
     "abfss": "azure",
 }
 
+#: Stands for every distribution that an imported Model requires.
+ALL = "all"
+
 _URL = re.compile(r"[\w+.:-]+://\S+")
 _QUERY = re.compile(r"\?\S*=\S*")
 _SHORTEST_SECRET = 4
@@ -111,7 +114,12 @@ def export(
 
 
 def import_model(
-    place: str | Path, *, trust: Iterable[str] = (), by: str = "", progress: Progress | None = None
+    place: str | Path,
+    *,
+    trust: Iterable[str] = (),
+    pins: Iterable[str] = (),
+    by: str = "",
+    progress: Progress | None = None,
 ) -> Imported:
     """Read a Model that was exported into the store; nothing in it is run.
 
@@ -120,8 +128,10 @@ def import_model(
     place
         A path or a URL.
     trust
-        Types that its file may hold beyond those that skops trusts itself, and distributions that it may
-        require beyond what Taxiway's engines need: you know their code.
+        Types that its file may hold beyond those that skops trusts itself: you have read their code.
+    pins
+        Distributions that it may require beyond what Taxiway's engines are known here to need: you know
+        them. ``"all"`` is every one that it names.
     by
         Who imports it, for the record.
     progress
@@ -148,10 +158,10 @@ def import_model(
         file = fs.open(path, "rb")
     try:
         reader = archive.Reader(_Remote(file, place, shown), shown)
-        trusted = frozenset(trust)
-        _check_trust(reader.manifest, trusted, shown)
+        _check_trust(reader.manifest, frozenset(trust), shown)
         origin = Origin(shown, datetime.now(UTC).isoformat(), by)
-        return _placed(reader, origin, trusted, progress or _silent)
+        known = (pins,) if isinstance(pins, str) else tuple(pins)
+        return _placed(reader, origin, known, progress or _silent)
     finally:
         with suppress(Exception):
             file.close()
@@ -173,7 +183,7 @@ def without_secrets(place: str | Path) -> str:
     return "::".join(parts)
 
 
-def _placed(reader: archive.Reader, origin: Origin, trusted: frozenset[str], progress: Progress) -> Imported:
+def _placed(reader: archive.Reader, origin: Origin, pins: tuple[str, ...], progress: Progress) -> Imported:
     manifest, store = reader.manifest, settings().store
     try:
         with stage(store, manifest.name) as folder:
@@ -190,7 +200,7 @@ def _placed(reader: archive.Reader, origin: Origin, trusted: frozenset[str], pro
             staged = folder / "model"
             staged.mkdir()
             reader.extract(staged, progress)
-            _check_pins(staged, trusted, origin.source)
+            _check_pins(staged, pins, origin.source)
             return Imported(registry.save(staged, origin), new=True)
     except OSError as error:
         raise PackagingError(
@@ -210,15 +220,18 @@ def _check_trust(manifest: Manifest, trusted: frozenset[str], shown: str) -> Non
         )
 
 
-def _check_pins(folder: Path, trusted: frozenset[str], shown: str) -> None:
+def _check_pins(folder: Path, known: tuple[str, ...], shown: str) -> None:
     """Let only what engines need be installed and started in a replay, unless the user says otherwise."""
+    if ALL in known:
+        return
     lines = (folder / REQUIREMENTS).read_text(encoding="utf-8").splitlines()
     names = {str(canonicalize_name(line.partition("==")[0])) for line in lines}
-    unknown = sorted(names - distributions.expected() - {str(canonicalize_name(name)) for name in trusted})
+    unknown = sorted(names - distributions.expected() - {str(canonicalize_name(name)) for name in known})
     if unknown:
         raise InputError(
             f"{shown} requires {', '.join(unknown)}, which, as far as is known here, no engine needs.",
-            hint="Their code would run in a replay; name each that you trust: trust=[...] (--trust NAME).",
+            hint=f"Their code would run in a replay. Look at the names, then allow each, or all of them: "
+            f"pins=[...] or pins={ALL!r} (--pin NAME, --pin {ALL}).",
         )
 
 

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import orjson
 
+from taxiway.serving.agreement import agree
 from taxiway.serving.block import Tensor, float_columns
 from taxiway.serving.engines import Engine, EngineError, open_engine
 from taxiway.signature import Signature
 
-RELATIVE_TOLERANCE = 1e-4
-ABSOLUTE_TOLERANCE = 1e-5
 _CHECK_REPEATS = 5
 
 
@@ -299,15 +298,3 @@ def _array(values: Sequence[Any] | Tensor, dtype: np.dtype[Any]) -> Tensor:
     if dtype.kind == "O" and None in values:
         values = ["" if value is None else value for value in values]
     return np.array(values, dtype=dtype)
-
-
-def agree(expected: Any, given: Any) -> bool:
-    """Whether two answers are the same but for what rounding may do."""
-    if isinstance(expected, float) and isinstance(given, int | float):
-        both_nan = math.isnan(expected) and math.isnan(given)
-        return both_nan or math.isclose(
-            expected, given, rel_tol=RELATIVE_TOLERANCE, abs_tol=ABSOLUTE_TOLERANCE
-        )
-    if expected is None:
-        return given is None or (isinstance(given, float) and math.isnan(given))
-    return bool(expected == given)

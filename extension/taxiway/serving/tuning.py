@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 from typing import NamedTuple
 
+from taxiway.serving.agreement import agree
 from taxiway.serving.engines.hardware import processors
-from taxiway.serving.runtime import Runtime, agree
+from taxiway.serving.runtime import Runtime
 
 #: Threads that answer large requests side by side.
 MOST_SIDE_BY_SIDE = 4

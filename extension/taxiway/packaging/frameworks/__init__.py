@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
 from taxiway.errors import PackagingError
+from taxiway.packaging.frameworks.extras import missing
 from taxiway.packaging.manifest import Format, OutputColumn, Scalar, Task
 from taxiway.signature import Column, Dtype, Output
 
@@ -118,11 +119,12 @@ _ADAPTERS = {
     "torch": ("torch", "TorchAdapter"),
     "keras": ("keras", "KerasAdapter"),
     "tensorflow": ("keras", "KerasAdapter"),
-    "transformers": ("huggingface", "HuggingFaceAdapter"),
+    "transformers": ("huggingface", "adapter_for"),
 }
 SUPPORTED = (
     "fitted scikit-learn estimators and Pipelines, XGBoost, LightGBM and CatBoost models, PyTorch modules, "
-    "Keras and TensorFlow models, Hugging Face text classifiers, ONNX files and models saved by MLflow"
+    "Keras and TensorFlow models, Hugging Face pipelines on text and images, ONNX files and models saved by "
+    "MLflow"
 )
 
 
@@ -152,33 +154,6 @@ def adapter_for(model: Any, options: Options = Options()) -> Adapter:
     raise PackagingError(
         f"A {type(model).__name__} cannot be packaged: it is no model Taxiway knows.",
         hint=f"Taxiway packages {SUPPORTED}.",
-    )
-
-
-#: What an adapter imports → the extra of Taxiway that brings it.
-_EXTRAS = {
-    "catboost": "catboost",
-    "keras": "tensorflow",
-    "lightgbm": "lightgbm",
-    "onnxmltools": "xgboost",
-    "onnxscript": "torch",
-    "skops": "skops",
-    "tensorflow": "tensorflow",
-    "tf2onnx": "tensorflow",
-    "tokenizers": "transformers",
-    "torch": "torch",
-    "transformers": "transformers",
-    "xgboost": "xgboost",
-}
-
-
-def missing(error: ImportError) -> PackagingError:
-    """Give the error that says what must be installed."""
-    name = (error.name or str(error)).partition(".")[0]
-    extra = _EXTRAS.get(name)
-    return PackagingError(
-        f"{name} must be installed to package this model.",
-        hint=f"pip install {name}" if extra is None else f"pip install 'taxiway[{extra}]'",
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -78,23 +77,6 @@ def onnx_export(folder: Path, data: bytes, names: Names, precision: Precision) -
 
     (folder / FILE).write_bytes(data)
     return export(folder, "onnx", names, OnnxEngine(folder, {}, 1).outputs, precision)
-
-
-def need(module: str, extra: str) -> Any:
-    """Import a module that an extra of Taxiway brings.
-
-    Raises
-    ------
-    PackagingError
-        It is not installed.
-    """
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        raise PackagingError(
-            f"{error.name or module} is not installed here, and this model needs it to be packaged.",
-            hint=f"pip install 'taxiway[{extra}]'",
-        ) from error
 
 
 def check_options(

@@ -1,7 +1,8 @@
-"""Arrays of more than two dimensions (images, sequences) as frames of named columns.
+"""Arrays as frames of named columns, and columns as the arrays that an engine takes.
 
-A served row is named values; the pixel in channel 0, row 3, column 5 is the column ``x_0_3_5``. The names
-tell the shape, so that an adapter puts the array together again.
+A served row is named values: of an array with more than two dimensions (images, sequences) the pixel in
+channel 0, row 3, column 5 is the column ``x_0_3_5``. The names tell the shape, so that an adapter puts the
+array together again.
 """
 
 from __future__ import annotations
@@ -45,6 +46,15 @@ def frame_of(array: Any) -> pd.DataFrame:
         )
     names = ["x" + "".join(f"_{one}" for one in place) for place in np.ndindex(values.shape[1:])]
     return pd.DataFrame(values.reshape(len(values), -1), columns=names)
+
+
+def values_of(series: pd.Series[Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """Give a column as an engine's tensor has it; missing is NaN, or the empty text."""
+    if dtype.kind == "O":
+        return series.astype(object).where(series.notna(), "").to_numpy(dtype=object)
+    if dtype.kind == "f":
+        return series.to_numpy(dtype=dtype, na_value=np.nan)
+    return series.to_numpy(dtype=dtype)
 
 
 def shape_of(columns: Sequence[str]) -> tuple[int, ...] | None:

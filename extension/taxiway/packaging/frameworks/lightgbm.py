@@ -9,8 +9,8 @@ import numpy as np
 
 from taxiway.errors import PackagingError
 from taxiway.packaging.frameworks import Options
-from taxiway.packaging.frameworks.answers import need
 from taxiway.packaging.frameworks.boosters import INPUT, BoosterAdapter, numbers
+from taxiway.packaging.frameworks.extras import need
 from taxiway.packaging.frameworks.graph import ModelProto
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any
 from taxiway.errors import PackagingError
 from taxiway.packaging import frameworks
 from taxiway.packaging.frameworks import Adapter, Options
-from taxiway.packaging.frameworks.answers import need
+from taxiway.packaging.frameworks.extras import need
 from taxiway.packaging.frameworks.saved import is_pickle, refuse_pickle
 
 _XGBOOST = ("Booster", "XGBClassifier", "XGBRegressor", "XGBRFClassifier", "XGBRFRegressor", "XGBRanker")
@@ -83,7 +83,7 @@ def _onnx(folder: Path, flavor: Mapping[str, Any], options: Options) -> Any:
 def _xgboost(folder: Path, flavor: Mapping[str, Any], options: Options) -> Any:
     del options
     path = _file(folder, flavor.get("data"))
-    library = need("xgboost", "xgboost")
+    library = need("xgboost")
     model = _class(library, flavor.get("model_class"), _XGBOOST)()
     if path.suffix not in (".ubj", ".json"):
         raise PackagingError(
@@ -94,7 +94,7 @@ def _xgboost(folder: Path, flavor: Mapping[str, Any], options: Options) -> Any:
 
 def _lightgbm(folder: Path, flavor: Mapping[str, Any], options: Options) -> Any:
     path = _file(folder, flavor.get("data"))
-    library = need("lightgbm", "lightgbm")
+    library = need("lightgbm")
     if path.suffix == ".skops":
         return _skops(path, _LIGHTGBM, options)
     try:
@@ -106,7 +106,7 @@ def _lightgbm(folder: Path, flavor: Mapping[str, Any], options: Options) -> Any:
 def _catboost(folder: Path, flavor: Mapping[str, Any], options: Options) -> Any:
     del options
     path = _file(folder, flavor.get("data"))
-    library = need("catboost", "catboost")
+    library = need("catboost")
     kind = str(flavor.get("save_format"))
     if kind not in ("cbm", "json"):
         raise PackagingError(f"{path.name} is of the format {kind}.", hint="Save it as cbm or json.")
@@ -128,7 +128,7 @@ def _keras(folder: Path, flavor: Mapping[str, Any], options: Options) -> Any:
         raise PackagingError(f"There is no Keras model in {data}.", hint="Save the model with MLflow again.")
     try:
         # safe_mode refuses a Lambda layer, whose code would lie in the file
-        return need("keras", "tensorflow").models.load_model(path, compile=False, safe_mode=True)
+        return need("keras").models.load_model(path, compile=False, safe_mode=True)
     except PackagingError:
         raise
     except Exception as error:
@@ -171,7 +171,7 @@ def _skops(path: Path, known: frozenset[str], options: Options) -> Any:
         raise PackagingError(
             f"{path.name} is no skops file.", hint="Save it with serialization_format='skops'."
         )
-    skops = need("skops.io", "skops")
+    skops = need("skops.io")
     try:
         check_archive(path)
         types = sorted(set(skops.get_untrusted_types(file=path)) - known)

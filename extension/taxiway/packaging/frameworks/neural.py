@@ -21,7 +21,8 @@ from taxiway.packaging.manifest import OutputColumn, Scalar, Task
 from taxiway.signature import Output
 
 Raw: TypeAlias = "np.ndarray[Any, Any]"
-Ending = Literal["numbers", "logits", "probabilities"]
+#: ``independent`` are logits each of which says for itself how probable its class is.
+Ending = Literal["numbers", "logits", "independent", "probabilities"]
 
 #: Protocol buffers, and with them one ONNX file or one graph, hold no more.
 MOST_BYTES = 2_000_000_000
@@ -77,11 +78,14 @@ class Head:
         Of a classifier; None for a regression.
     ending
         What comes out of the network itself.
+    number
+        What the numbers of a model without classes are called.
     """
 
     classes: tuple[Scalar, ...] | None
     width: int
     ending: Ending
+    number: str = "prediction"
 
     @classmethod
     def of(cls, raw: Raw, rows: int, purpose: Purpose, *, linear: bool) -> Head:
@@ -130,8 +134,9 @@ class Head:
         if self.classes is None:
             return {name: wide[:, index] for index, name in enumerate(self._names)}
         wide = wide.astype(np.float64)
-        if self.ending == "logits":
-            wide = _sigmoid(wide) if self.width == 1 else _softmax(wide)
+        if self.ending in ("logits", "independent"):
+            several = self.ending == "logits" and self.width > 1
+            wide = _softmax(wide) if several else _sigmoid(wide)
         if self.width == 1:
             wide = np.concatenate([1 - wide, wide], axis=1)
         answers: Answers = {"label": self.labels[wide.argmax(axis=1)]}
@@ -147,8 +152,8 @@ class Head:
     def columns(self) -> tuple[OutputColumn, ...]:
         """Which tensor, or column of a tensor, each output column is read from."""
         if self.classes is None and self.width == 1:
-            return (OutputColumn("prediction", "prediction", None),)
-        tensor = "prediction" if self.classes is None else "probabilities"
+            return (OutputColumn(self.number, self.number, None),)
+        tensor = self.number if self.classes is None else "probabilities"
         wide = tuple(OutputColumn(name, tensor, index) for index, name in enumerate(self._names))
         return wide if self.classes is None else (OutputColumn("label", "label", None), *wide)
 
@@ -160,7 +165,7 @@ class Head:
     def _names(self) -> tuple[str, ...]:
         if self.classes is not None:
             return tuple(f"probability_{value}" for value in self.classes)
-        return ("prediction",) if self.width == 1 else tuple(f"prediction_{i}" for i in range(self.width))
+        return (self.number,) if self.width == 1 else tuple(f"{self.number}_{i}" for i in range(self.width))
 
 
 def write_onnx(
@@ -189,7 +194,7 @@ def write_onnx(
     if shape is not None:
         _flatten_input(model.graph, shape)
     raw = model.graph.output[0].name
-    outputs = {raw: "prediction"} if head.classes is None else _classify(model.graph, raw, head)
+    outputs = {raw: head.number} if head.classes is None else _classify(model.graph, raw, head)
     (folder / FILE).write_bytes(canonical(model, inputs, outputs, boolean=frozenset()))
     dtypes = OnnxEngine(folder, {}, 1).outputs
     return Export(folder, "onnx", head.columns, head.outputs(dtypes), precision)
@@ -228,7 +233,7 @@ def _classify(graph: GraphProto, raw: str, head: Head) -> dict[str, str]:
     value = node("Reshape", [raw, constant("shape", np.array([-1, head.width]))], "head/wide")
     if head.ending == "logits" and head.width > 1:
         value = node("Softmax", [value], "head/softmax", axis=1)
-    elif head.ending == "logits":
+    elif head.ending in ("logits", "independent"):
         value = node("Sigmoid", [value], "head/sigmoid")
     if head.width == 1:
         other = node("Sub", [constant("one", np.ones((), dtype=reals)), value], "head/other")

@@ -15,6 +15,7 @@ import numpy as np
 from taxiway.errors import PackagingError
 from taxiway.packaging.frameworks import Answers, Export, Options, Precision
 from taxiway.packaging.frameworks import answers as named
+from taxiway.packaging.frameworks.arrays import values_of
 from taxiway.packaging.frameworks.graph import ModelProto, foreign_domains, outside
 from taxiway.packaging.frameworks.graph_outputs import classes_of, relabel, without_zipmaps
 from taxiway.packaging.manifest import Scalar, Task
@@ -87,9 +88,9 @@ class OnnxFileAdapter:
     def _ask(self, frame: pd.DataFrame) -> dict[str, np.ndarray[Any, Any]]:
         if self.columns is None:
             [(name, dtype)] = self._inputs.items()
-            feed = {name: np.stack([_values(frame[one], dtype) for one in frame.columns], axis=1)}
+            feed = {name: np.stack([values_of(frame[one], dtype) for one in frame.columns], axis=1)}
         else:
-            feed = {name: _values(frame[name], dtype)[:, None] for name, dtype in self._inputs.items()}
+            feed = {name: values_of(frame[name], dtype)[:, None] for name, dtype in self._inputs.items()}
         tensors = {}
         for name, values in zip(self._given, self._original.run(self._given, feed), strict=True):
             if name in self._zipped:
@@ -248,11 +249,3 @@ def _width(kind: Any) -> int | None:
     if len(dimensions) < 2:
         return 1 if len(dimensions) == 1 else None
     return int(dimensions[1].dim_value) or None
-
-
-def _values(series: pd.Series[Any], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    if dtype.kind == "O":
-        return series.astype(object).where(series.notna(), "").to_numpy(dtype=object)
-    if dtype.kind == "f":
-        return series.to_numpy(dtype=dtype, na_value=np.nan)
-    return series.to_numpy(dtype=dtype)

@@ -34,7 +34,7 @@ def adapter_for(path: Path, options: Options) -> Adapter:
     if (path / "saved_model.pb").is_file():
         return made("keras", "KerasAdapter", path, options)
     if (path / "config.json").is_file():
-        return made("huggingface", "HuggingFaceAdapter", path, options)
+        return made("huggingface", "adapter_for", path, options)
     if path.is_file() and path.suffix == ".onnx":
         from taxiway.packaging.frameworks.onnx_file import OnnxFileAdapter
 

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from taxiway.packaging.frameworks import adapter_for
-from taxiway.packaging.frameworks.answers import need
+from taxiway.packaging.frameworks.extras import need
 
 #: Module → (its class, what the converter calls it, what it is).
 _WRAPPERS = {

@@ -13,7 +13,7 @@ from taxiway.errors import PackagingError
 from taxiway.packaging import distributions
 from taxiway.packaging.frameworks import Export, Options, Precision
 from taxiway.packaging.frameworks import answers as named
-from taxiway.packaging.frameworks.answers import need
+from taxiway.packaging.frameworks.extras import need
 from taxiway.packaging.frameworks.sklearn import SklearnAdapter
 from taxiway.packaging.frameworks.skops_file import written
 from taxiway.packaging.manifest import Format
@@ -37,7 +37,7 @@ class SkopsAdapter(SklearnAdapter):
     written: Format = "skops"
 
     def __init__(self, model: Any, options: Options) -> None:
-        need("skops.io", "skops")
+        need("skops.io")
         super().__init__(model, options)
         self._data, self._trusted = written(model, options.trust)
 

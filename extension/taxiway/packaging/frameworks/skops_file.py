@@ -14,7 +14,7 @@ from pathlib import PurePath
 from typing import Any
 
 from taxiway.errors import PackagingError
-from taxiway.packaging.frameworks.answers import need
+from taxiway.packaging.frameworks.extras import need
 from taxiway.serving.engines.skops import SCHEMA, refused
 
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -58,7 +58,7 @@ def suggestion(model: Any) -> str:
 
 
 def _dumped(model: Any) -> tuple[bytes, list[str]]:
-    skops = need("skops.io", "skops")
+    skops = need("skops.io")
     try:
         data: bytes = skops.dumps(model)
         types = sorted(skops.get_untrusted_types(data=data))

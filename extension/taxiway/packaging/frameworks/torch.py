@@ -22,8 +22,9 @@ import numpy as np
 import torch
 
 from taxiway.errors import PackagingError
-from taxiway.packaging.frameworks import Answers, Export, Options, Precision, missing
+from taxiway.packaging.frameworks import Answers, Export, Options, Precision
 from taxiway.packaging.frameworks.arrays import shape_of
+from taxiway.packaging.frameworks.extras import missing
 from taxiway.packaging.frameworks.graph import ModelProto
 from taxiway.packaging.frameworks.neural import Head, Purpose, check_size, write_onnx
 from taxiway.packaging.manifest import Scalar, Task

@@ -10,8 +10,8 @@ import numpy as np
 
 from taxiway.errors import PackagingError
 from taxiway.packaging.frameworks import Options
-from taxiway.packaging.frameworks.answers import need
 from taxiway.packaging.frameworks.boosters import INPUT, BoosterAdapter, numbers
+from taxiway.packaging.frameworks.extras import need
 from taxiway.packaging.frameworks.graph import ModelProto
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class XgboostAdapter(BoosterAdapter):
         return np.asarray(names[labels.astype(np.int64)])
 
     def _converted(self) -> ModelProto:
-        onnxmltools = need("onnxmltools", "xgboost")
+        onnxmltools = need("onnxmltools")
         from onnxmltools.convert.common.data_types import FloatTensorType
 
         booster = self._booster.copy()
