@@ -1,4 +1,4 @@
-"""Bodies that are too large, too deep, too wide or not what they say: the right status, soon, and no trace left."""
+"""Bodies too large, too deep, too wide or not what they say: the right status, and no trace left."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_numbers_that_are_none_are_named(process: Served, iris: BuiltModel) -> N
         assert answer.status_code == 422, number[:20]
         (finding,) = answer.json()["findings"]
         assert (finding["column"], finding["found"]) == ("sepal_length", found), number[:20]
-    body = b'{"outcomes": [{"id": "a", "outcome": NaN, "time": 1e400}, {"id": "b", "outcome": 1, "time": -1e300}]}'
+    body = b'{"outcomes":[{"id":"a","outcome":NaN,"time":1e400},{"id":"b","outcome":1,"time":-1e99}]}'
     assert process.client.post("/outcomes", content=body).status_code == 202
     still_sound(process, iris)
 

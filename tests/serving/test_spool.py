@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import signal
 import struct
-from collections import Counter
 from pathlib import Path
 
 import orjson
@@ -18,9 +17,6 @@ from taxiway.serving.spool import (
     list_segments,
     read_segment,
 )
-from tests.load import Load
-from tests.models import BuiltModel
-from tests.serving.conftest import Serve
 
 
 def test_what_was_written_is_read_back_from_any_offset(tmp_path: Path) -> None:
@@ -142,19 +138,3 @@ def test_a_single_row_is_read_back_in_the_form_of_all_others(tmp_path: Path) -> 
     (segment,) = list_segments(tmp_path)
     assert read_segment(segment)[0] == [{"ids": ["a"], "inputs": {"x": [1.5], "site": ["å"]}}]
     writer.close()
-
-
-def test_kill_9_under_load_loses_no_answered_prediction_and_writes_none_twice(
-    serve: Serve, iris: BuiltModel
-) -> None:
-    served = serve()
-    with Load(served.url, iris.rows(150), pause=0.0) as load:
-        load.wait_for(500)
-        served.process.kill()
-        load.wait_for(5)
-    assert load.failures, "the server should have been gone"
-    written = Counter(one for record in served.records() for one in record["ids"])
-    assert len(load.answered) >= 500
-    assert set(load.answered) <= set(written)
-    assert set(written.values()) == {1}
-    assert all(is_finished(segment) for segment in list_segments(served.spool))

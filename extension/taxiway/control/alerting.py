@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from taxiway.control.ledger import Ledger, now, record
-from taxiway.control.tables import GRACE, AlertRow, EndpointRow, SchemaRow, WindowRow
+from taxiway.control.tables import GRACE, AlertRow, EndpointRow, ObservationRow, SchemaRow, WindowRow
 from taxiway.monitoring.alerts import Alert, fold
-from taxiway.monitoring.context import Baseline, Context, WindowDrift, WindowPerformance
+from taxiway.monitoring.context import Baseline, Context, LogLosses, WindowDrift, WindowPerformance
 from taxiway.monitoring.drift import ColumnDrift
 from taxiway.monitoring.log import SchemaFinding
 from taxiway.monitoring.performance import Estimate, Performance
@@ -19,6 +21,7 @@ from taxiway.monitoring.rules import evaluate as hold
 from taxiway.monitoring.windows import window_label
 from taxiway.packaging import registry
 from taxiway.packaging.model import Model
+from taxiway.serving.losses import read_losses
 
 NEWEST = 60
 OUTSIDE_RULES = ("monitor_stopped",)
@@ -101,9 +104,20 @@ def _context(session: Session, row: EndpointRow, model: Model) -> Context:
         drift=drift,
         performance=performance,
         baseline=_baseline(model),
+        losses=_losses(session, row.name),
         outputs=frozenset(output.name for output in model.manifest.outputs),
         now=now(),
     )
+
+
+def _losses(session: Session, endpoint: str) -> LogLosses | None:
+    """Read what the serving processes could not write, beside what they could."""
+    observed = session.get(ObservationRow, endpoint)
+    losses = read_losses(Path(observed.spool)) if observed is not None and observed.spool else None
+    if losses is None:
+        return None
+    first, last = (datetime.fromtimestamp(time, UTC) for time in (losses.first, losses.last))
+    return LogLosses(losses.count, first, last)
 
 
 def _baseline(model: Model) -> Baseline | None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from taxiway.control import alerting, parts
+from taxiway.control import alerting, compaction, parts
 from taxiway.control.ledger import Ledger, now, record
 from taxiway.control.tables import (
     EndpointRow,
@@ -37,6 +37,7 @@ from taxiway.monitoring import profiles
 from taxiway.monitoring.drift import drift
 from taxiway.monitoring.windows import window_end, window_start
 from taxiway.packaging import registry
+from taxiway.serving.losses import forget_losses, read_losses
 from taxiway.serving.spool import is_spent, list_segments, read_segment
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 MOST_RECORDS = 50_000
 LOOK_SECONDS = 30.0
+FORGET_SECONDS = 3600.0
 ORPHAN_SECONDS = 60.0  # a file is written before the commit that names it
 
 log = logging.getLogger("taxiway.monitor")
@@ -63,6 +65,7 @@ class Monitor:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self._look = 0.0
+        self._lost: dict[Path, float] = {}
 
     def cycle(self) -> bool:
         """Read what is new and judge it; tell whether there was anything."""
@@ -77,11 +80,12 @@ class Monitor:
         busy, failed = False, None
         for row in rows:
             try:
-                spool = spools.get(row.name)
-                read = self._ingest(row, Path(spool)) if spool else False
+                spool = Path(name) if (name := spools.get(row.name)) else None
+                read = self._ingest(row, spool) if spool else False
+                lost = self._has_lost(spool) if spool else False
                 judged = self._judge(row)
-                if read or judged or look:
-                    busy |= read or judged
+                if read or lost or judged or look:
+                    busy |= read or lost or judged
                     alerting.evaluate(self.ledger, row.name)
                     self._compare_shadow(row)
             except TaxiwayError as error:
@@ -129,7 +133,19 @@ class Monitor:
             for path, offset in ends.items():
                 session.merge(SegmentRow(path=str(path), endpoint=row.name, offset=offset))
         self._tidy(row.name, ends)
+        written = [entry for entry in changed if isinstance(entry, PartRow)]
+        groups = {(part.kind, part.window_start, part.model, part.role) for part in written}
+        compaction.compact(self.ledger, row.name, groups)
         log.info("%s: %d predictions, %d outcomes", row.name, len(predictions), len(outcomes))
+        return True
+
+    def _has_lost(self, spool: Path) -> bool:
+        """Whether a serving process could not write something down since the last cycle."""
+        losses = read_losses(spool)
+        if losses is None or losses.last <= self._lost.get(spool, 0.0):
+            forget_losses(spool, before=time.time() - FORGET_SECONDS)
+            return False
+        self._lost[spool] = losses.last
         return True
 
     def _tidy(self, endpoint: str, ends: dict[Path, int]) -> None:

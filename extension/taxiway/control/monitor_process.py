@@ -6,7 +6,6 @@ when the agent goes.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import os
@@ -29,12 +28,14 @@ from taxiway.control.tables import (
     SegmentRow,
     WindowRow,
 )
+from taxiway.serving.losses import read_losses
 from taxiway.settings import settings
 
 IDLE_SECONDS = 60.0
 LOOK_SECONDS = 0.5
 RESTART_SECONDS = 5.0
 GIVE_UP = 3
+FIRST_RECORD = 8  # bytes into a segment
 
 log = logging.getLogger("taxiway.monitor")
 
@@ -47,7 +48,8 @@ class MonitorSupervisor:
         self.process: subprocess.Popen[bytes] | None = None
         self.deaths = 0
         self._due = 0.0
-        self._sizes: dict[str, int] = {}
+        self._places: dict[str, int] = {}  # where each segment went on, when the monitor was started for it
+        self._lost: dict[str, float] = {}  # when each spool lost its last record
         self._reviewed = datetime.min.replace(tzinfo=UTC)
 
     def supervise(self, rows: list[EndpointRow], monotonic: float) -> None:
@@ -63,7 +65,7 @@ class MonitorSupervisor:
                 self.deaths += 1
                 self._due = monotonic + RESTART_SECONDS * self.deaths
                 log.error("the monitor ended with status %s", code)
-                self._sizes.clear()
+                self._places.clear()
                 if self.deaths >= GIVE_UP:
                     self._alert(rows)
                 return
@@ -87,7 +89,7 @@ class MonitorSupervisor:
         self.process = None
 
     def _has_grown(self, rows: list[EndpointRow]) -> bool:
-        """Tell whether any spool holds bytes that were not there at the last look."""
+        """Tell whether any spool holds, or has lost, records that it had not at the last start."""
         grown = False
         with self.ledger.reading() as session:
             spools = dict(
@@ -99,11 +101,14 @@ class MonitorSupervisor:
             if not spool:
                 continue
             for path in Path(spool).glob("*.spool"):
-                with contextlib.suppress(FileNotFoundError):
-                    size = path.stat().st_size
-                    if size > max(read.get(str(path), 8), self._sizes.get(str(path), 0)):
-                        grown = True
-                        self._sizes[str(path)] = size
+                place = max(read.get(str(path), 0), FIRST_RECORD)
+                if self._places.get(str(path)) != place and _goes_on(path, place):
+                    grown = True
+                    self._places[str(path)] = place
+            losses = read_losses(Path(spool))
+            if losses is not None and losses.last > self._lost.get(spool, 0.0):
+                grown = True
+                self._lost[spool] = losses.last
         return grown
 
     def _is_due(self) -> bool:
@@ -156,6 +161,16 @@ class MonitorSupervisor:
                         last_seen=now(),
                     )
                 )
+
+
+def _goes_on(path: Path, place: int) -> bool:
+    """Whether a segment has a record there: its size tells nothing, for room is set aside in it."""
+    try:
+        with path.open("rb") as file:
+            file.seek(place)
+            return any(file.read(4))
+    except FileNotFoundError:
+        return False
 
 
 def main() -> None:

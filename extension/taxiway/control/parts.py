@@ -17,6 +17,7 @@ from taxiway.settings import settings
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 Kind = Literal["prediction", "outcome"]
 
@@ -36,13 +37,11 @@ def write(
     role: str = "",
 ) -> PartRow:
     """Write a frame aside, rename it, and give the row that makes it count once it is committed."""
-    path = folder(endpoint) / f"{kind}s" / f"{secrets.token_hex(8)}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    import pyarrow as pa
+
     if kind == "outcome":  # outcomes may be of any type: each is kept as JSON
         frame = frame.assign(outcome=[json.dumps(value, default=str) for value in frame["outcome"]])
-    aside = path.with_suffix(".part")
-    frame.to_parquet(aside, index=False)
-    aside.replace(path)
+    path = write_table(endpoint, kind, pa.Table.from_pandas(frame, preserve_index=False))
     return PartRow(
         endpoint=endpoint,
         kind=kind,
@@ -52,6 +51,18 @@ def write(
         rows=len(frame),
         path=str(path),
     )
+
+
+def write_table(endpoint: str, kind: str, table: pa.Table) -> Path:
+    """Write a table aside, rename it, and give its path."""
+    import pyarrow.parquet as pq
+
+    path = folder(endpoint) / f"{kind}s" / f"{secrets.token_hex(8)}.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    aside = path.with_suffix(".part")
+    pq.write_table(table, aside)
+    aside.replace(path)
+    return path
 
 
 def select_parts(
@@ -86,18 +97,26 @@ def read(rows: Iterable[PartRow], columns: Sequence[str] | None = None) -> pd.Da
         Only these; those that no file has are left out.
     """
     import pandas as pd
+
+    table = read_table(rows, columns)
+    if table is None:
+        return pd.DataFrame(columns=list(columns or ()))
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
+def read_table(rows: Iterable[PartRow], columns: Sequence[str] | None = None) -> pa.Table | None:
+    """Read files into one table, as ``read`` does; None where there is no file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     tables = []
     for row in rows:
-        file = pq.ParquetFile(row.path)
-        wanted = None if columns is None else [name for name in columns if name in file.schema_arrow.names]
-        tables.append(file.read(columns=wanted))
-    if not tables:
-        return pd.DataFrame(columns=list(columns or ()))
-    frame: pd.DataFrame = pa.concat_tables(tables, promote_options="permissive").to_pandas()
-    return frame
+        with pq.ParquetFile(row.path) as file:
+            names = file.schema_arrow.names
+            wanted = None if columns is None else [name for name in columns if name in names]
+            tables.append(file.read(columns=wanted))
+    return pa.concat_tables(tables, promote_options="permissive") if tables else None
 
 
 def outcomes(session: Session, endpoint: str) -> pd.DataFrame:

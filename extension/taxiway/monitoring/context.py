@@ -22,6 +22,7 @@ Rule = Literal[
     "prediction_drift",
     "performance_drop",
     "shadow_errors",
+    "predictions_lost",
 ]
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
@@ -39,8 +40,8 @@ class Thresholds:
         Level of the one-sided test of a performance drop.
     min_labels, min_drop
         Outcomes that a window needs, and the least drop (absolute accuracy; share of the MAE) that matters.
-    schema_hold
-        How long after the last such request a schema alert stays open.
+    schema_hold, loss_hold
+        How long after the last such request a schema alert, and one of lost predictions, stays open.
     shadow_error_share, shadow_min_errors
         The share and the number of failed shadow predictions from which the shadow is called failing.
     """
@@ -50,6 +51,7 @@ class Thresholds:
     min_labels: int = 20
     min_drop: float = 0.02
     schema_hold: timedelta = timedelta(days=1)
+    loss_hold: timedelta = timedelta(minutes=10)
     shadow_error_share: float = 0.01
     shadow_min_errors: int = 3
 
@@ -108,6 +110,15 @@ class ShadowHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class LogLosses:
+    """How many records of the prediction log were lost for want of room, and when first and last, UTC."""
+
+    count: int
+    first: datetime
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """All that the rules look at, for one endpoint.
 
@@ -122,7 +133,7 @@ class Context:
     outputs
         The names of the Model's outputs, whose drift is a rule of its own.
     now
-        None keeps schema alerts open for ever.
+        None keeps alerts of schema and of losses open for ever.
     """
 
     endpoint: str
@@ -132,6 +143,7 @@ class Context:
     performance: Sequence[WindowPerformance] = ()
     baseline: Baseline | None = None
     shadow: ShadowHealth | None = None
+    losses: LogLosses | None = None
     outputs: frozenset[str] = frozenset()
     now: datetime | None = None
     thresholds: Thresholds = field(default_factory=Thresholds)

@@ -15,6 +15,7 @@ from taxiway.monitoring.context import (
     Baseline,
     Context,
     Firing,
+    LogLosses,
     Rule,
     Severity,
     ShadowHealth,
@@ -31,6 +32,7 @@ __all__ = [
     "Baseline",
     "Context",
     "Firing",
+    "LogLosses",
     "Rule",
     "Severity",
     "ShadowHealth",
@@ -59,7 +61,13 @@ def fingerprint(endpoint: str, rule: Rule, column: str | None = None) -> str:
 
 def evaluate(context: Context) -> list[Firing]:
     """Give every default rule that holds, the most severe first; one firing for a fingerprint."""
-    firings = [*_schema(context), *_drift(context), *_performance(context), *_shadow(context)]
+    firings = [
+        *_losses(context),
+        *_schema(context),
+        *_drift(context),
+        *_performance(context),
+        *_shadow(context),
+    ]
     firings.sort(key=lambda firing: -SEVERITIES.index(firing.severity))  # stable: rules keep their order
     unique: dict[str, Firing] = {}
     for firing in firings:
@@ -253,6 +261,24 @@ def _shadow(context: Context) -> Iterator[Firing]:
         health.reason or "Live responses are not touched by it.",
         value=share,
         threshold=limits.shadow_error_share,
+    )
+
+
+def _losses(context: Context) -> Iterator[Firing]:
+    losses = context.losses
+    if losses is None:
+        return
+    if context.now is not None and context.now - losses.last > context.thresholds.loss_hold:
+        return
+    noun = "record" if losses.count == 1 else "records"
+    yield _firing(
+        context,
+        "predictions_lost",
+        "critical",
+        f"The prediction log of {context.endpoint} has no room: {losses.count:,} {noun} lost",
+        f"From {losses.first:%Y-%m-%d %H:%M:%S} to {losses.last:%Y-%m-%d %H:%M:%S} UTC. Requests are "
+        "answered all the same, but these are not monitored. Free the disk, or give the spool more.",
+        value=float(losses.count),
     )
 
 

@@ -25,6 +25,7 @@ import numpy as np
 import orjson
 
 from taxiway.serving.identifiers import prediction_ids
+from taxiway.serving.losses import LossCounter
 from taxiway.serving.requests import Array, values_of
 
 MAGIC = b"TWSPOOL1"
@@ -76,6 +77,7 @@ class SpoolWriter:
         self.written = 0
         self.dropped = 0
         self._stem = f"{prefix}-{os.getpid()}-{time.time_ns()}"
+        self._losses = LossCounter(directory, self._stem)
         self._segment_bytes = segment_bytes
         self._segment_seconds = segment_seconds
         self._budget = budget_bytes
@@ -111,6 +113,7 @@ class SpoolWriter:
         length = len(entry)
         if (length > self._room or time.monotonic() > self._due) and not self._make_room(length):
             self.dropped += 1
+            self._losses.add()
             return False
         end = self._place + length
         assert self._piece is not None
@@ -123,6 +126,10 @@ class SpoolWriter:
 
     def close(self) -> None:
         """Close the current segment; a later append opens another."""
+        self._close_segment()
+        self._losses.close()
+
+    def _close_segment(self) -> None:
         self._unmap()
         if self._file >= 0:
             with contextlib.suppress(OSError):
@@ -141,7 +148,7 @@ class SpoolWriter:
             full = self._size + length > self._segment_bytes or now - self._opened > self._segment_seconds
             if self._size and full:
                 self._others += self._size
-                self.close()
+                self._close_segment()
             left = self._budget - self._others - (self._size or len(MAGIC))
             if length > left:
                 return False
@@ -333,5 +340,5 @@ def _folder_bytes(directory: Path) -> int:
     with contextlib.suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
             with contextlib.suppress(OSError):
-                total += entry.stat().st_size
+                total += entry.stat().st_size if entry.name.endswith(SUFFIX) else 0
     return total

@@ -1,0 +1,53 @@
+"""A prediction log that finds no room is told of: one alert, while requests are answered."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taxiway.control import views
+from taxiway.control.api import deploy
+from taxiway.demo import weather
+
+Until = Callable[..., object]
+
+
+@pytest.fixture
+def disk(taxiway_home: Path) -> Iterator[Path]:
+    """A file system of 1 MB, where the endpoint's spool will be."""
+    spool = taxiway_home / "run" / "local" / "rain" / "spool"
+    spool.mkdir(parents=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(spool)], capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"a file system can only be mounted by root: {mounted.stderr}")
+    yield spool
+    subprocess.run(["umount", "-l", str(spool)], check=True)
+
+
+def lost() -> list[dict[str, Any]]:
+    return [row for row in views.alerts("rain") if row["rule"] == "predictions_lost"]
+
+
+def test_a_full_disk_gives_one_alert_and_no_failed_request(
+    disk: Path, tags: tuple[str, str], until: Until
+) -> None:
+    (disk / "ballast").write_bytes(b"x" * 900_000)
+    endpoint = deploy(tags[0], endpoint="rain", window="month")
+    days = weather.days()[weather.FEATURES].head(200)
+    for _ in range(10):
+        assert len(endpoint.predict(days)) == 200
+    until(lost, "the alert")
+    for _ in range(10):
+        assert len(endpoint.predict(days)) == 200
+    until(lambda: lost()[0]["count"] > 1, "the alert to tell of more")
+    (alert,) = lost()
+    assert alert["severity"] == "critical"
+    assert alert["state"] == "firing"
+    assert "has no room" in alert["title"]
+    assert sum(row["event"] == "alert opened" for row in views.timeline("rain")) == 1
