@@ -19,14 +19,15 @@ import time
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import orjson
 
 from taxiway.serving.identifiers import prediction_ids
 from taxiway.serving.losses import LossCounter
-from taxiway.serving.requests import Array, values_of
+
+if TYPE_CHECKING:
+    from taxiway.serving.requests import Array
 
 MAGIC = b"TWSPOOL1"
 SUFFIX = ".spool"
@@ -40,7 +41,21 @@ _BUFFER_BYTES = 2**18
 _MOST_ROWS = 10**7
 _BUDGET_SECONDS = 5.0
 _HEADER = struct.Struct("<II")
-_DTYPES = frozenset(("<f2", "<f4", "<f8", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "|b1"))
+#: numpy's name of a dtype → ``struct``'s format.
+_FORMATS = {
+    "<f2": "e",
+    "<f4": "f",
+    "<f8": "d",
+    "|i1": "b",
+    "<i2": "h",
+    "<i4": "i",
+    "<i8": "q",
+    "|u1": "B",
+    "<u2": "H",
+    "<u4": "I",
+    "<u8": "Q",
+    "|b1": "?",
+}
 
 
 class SpoolWriter:
@@ -301,14 +316,13 @@ def is_spent(path: Path, offset: int) -> bool:
 
 def _with_arrays(record: dict[str, Any], arrays: Mapping[str, Mapping[str, Array]]) -> bytes:
     """Write the arrays' bytes behind the JSON and a zero, which JSON cannot hold."""
-    listed = [
-        (field, name, np.ascontiguousarray(array))
-        for field, columns in arrays.items()
-        for name, array in columns.items()
-    ]
-    described = [(field, name, array.dtype.str, len(array)) for field, name, array in listed]
-    text = orjson.dumps(record | {"arrays": described}, option=orjson.OPT_NON_STR_KEYS)
-    return b"".join((text, b"\0", *(array.data for _, _, array in listed)))
+    described, data = [], [b""]
+    for field, columns in arrays.items():
+        for name, array in columns.items():
+            described.append((field, name, array.dtype.str, len(array)))
+            data.append(array.tobytes())
+    data[0] = orjson.dumps(record | {"arrays": described}, option=orjson.OPT_NON_STR_KEYS) + b"\0"
+    return b"".join(data)
 
 
 def _parse(payload: bytes) -> dict[str, Any] | None:
@@ -321,16 +335,16 @@ def _parse(payload: bytes) -> dict[str, Any] | None:
             record["inputs"] = {name: [value] for name, value in row[0].items()}
         start = 0
         for field, name, dtype, rows in record.pop("arrays", ()):
-            if dtype not in _DTYPES:
-                return None
-            array = np.frombuffer(data, dtype, rows, start)
-            record.setdefault(field, {})[name] = values_of(array)
-            start += array.nbytes
+            form = f"<{rows:d}{_FORMATS[dtype]}"
+            values = struct.unpack_from(form, data, start)
+            # NaN, which is not itself, is a missing value.
+            record.setdefault(field, {})[name] = [value if value == value else None for value in values]
+            start += struct.calcsize(form)
         if (rows := record.pop("unnamed", None)) is not None:
             if not 0 < rows <= _MOST_ROWS:
                 return None
             record["ids"] = prediction_ids(record["request"], None, rows)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, struct.error):
         return None
     return record
 
