@@ -7,20 +7,32 @@ the ASGI callable, which gives the same answers.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import resource
 import time
 
 from uvicorn import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from taxiway.serving.app import App
+
+HEAD_BYTES = 2**16
+#: Descriptors that are never given to connections: the log, the model and the master need some.
+RESERVED = 64
 
 _LATE = (
     b"HTTP/1.1 408 Request Timeout\r\ncontent-type: text/plain; charset=utf-8\r\n"
     b"content-length: %d\r\nconnection: close\r\n\r\n%b"
 )
 _LATE_TEXT = b"The request's head did not come within %g s."
+_LARGE_TEXT = b"The request's head is larger than %d bytes." % HEAD_BYTES
+_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
+    b"content-length: %d\r\nconnection: close\r\n\r\n%b"
+) % (len(_LARGE_TEXT), _LARGE_TEXT)
 
 _log = logging.getLogger(__name__)
 
@@ -42,13 +54,25 @@ class Connection(HttpToolsProtocol):
         self._limits = app.limits
         self._unsent = 0
         self._unread_since = 0.0
+        self._running: RequestResponseCycle | None = None
         self._short = False
         self._parts: list[bytes] = []
         self._heard = time.monotonic()
-        self._begun = 0.0
+        self._begun = 0.0  # when the request that is being read began, by time.monotonic
+        self._in_head = False
+        self._has_body = False
+        self._bare = 0  # bytes since the last that belonged to a body
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection, if there are descriptors for it."""
+        super().connection_made(transport)
+        if len(self.connections) > resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED:
+            transport.abort()
 
     def expire(self, now: float) -> None:
-        """Close the connection if it is idle, unread, or in the midst of a request's head, for too long.
+        """Close the connection if it is idle, unread, or in the midst of a request, for too long.
+
+        A body that is waited for has a time of its own; one whose request is refused already has the head's.
 
         Parameters
         ----------
@@ -57,13 +81,15 @@ class Connection(HttpToolsProtocol):
         """
         if self._is_stuck(now):
             _log.warning("a client left its answer unread: its connection is cut")
+            self._forsake()
             self.transport.abort()
         if self.transport.is_closing() or not (self.cycle is None or self.cycle.response_complete):
             return
         if self._begun:
             if now - self._begun > self._limits.head_seconds:
-                text = _LATE_TEXT % self._limits.head_seconds
-                self.transport.write(_LATE % (len(text), text))
+                if self._in_head:
+                    text = _LATE_TEXT % self._limits.head_seconds
+                    self.transport.write(_LATE % (len(text), text))
                 self.transport.close()
         elif now - self._heard > self.timeout_keep_alive:
             self.transport.close()
@@ -76,13 +102,35 @@ class Connection(HttpToolsProtocol):
         self._unsent = unsent
         return now - self._unread_since > self._limits.send_seconds
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of a connection that is gone."""
+        self._forsake()
+        super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _forsake(self) -> None:
+        """Tell the request that is being answered; uvicorn tells the one that was parsed last."""
+        if self._running is not None:
+            self._running.disconnected = True
+
     def data_received(self, data: bytes) -> None:
         """Take what the client sent."""
         self._heard = time.monotonic()
+        self._has_body = False
         super().data_received(data)
         if self._short:
             # The rest of the body is still to come: that is uvicorn's to wait for.
             self._go_the_long_way()
+        if self._begun and not self._has_body:
+            # The parser gathers heads, and the trailers behind a body, without a limit.
+            self._bare += len(data)
+            if self._bare > HEAD_BYTES and not self.transport.is_closing():
+                if self._in_head:
+                    self.transport.write(_LARGE)
+                self.transport.close()
 
     def on_message_begin(self) -> None:
         """Begin a request; its scope is made when it is needed."""
@@ -90,10 +138,12 @@ class Connection(HttpToolsProtocol):
         self.expect_100_continue = False
         self.headers = []
         self._begun = self._heard
+        self._in_head = True
+        self._bare = 0
 
     def on_headers_complete(self) -> None:
         """Choose the request's way."""
-        self._begun = 0.0
+        self._in_head = False
         parser = self.parser
         if (
             self.url == b"/predict"
@@ -113,6 +163,8 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
+        self._has_body = True
+        self._bare = 0
         if self._short:
             self._parts.append(body)
         else:
@@ -120,6 +172,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Answer, if the request is on its short way."""
+        self._begun = 0.0
         if self._short:
             parts = self._parts
             body = parts[0] if len(parts) == 1 else b"".join(parts)
