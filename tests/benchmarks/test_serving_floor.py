@@ -32,6 +32,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
     return build(tmp_path_factory.mktemp("bench") / "model")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("asked", PAIRS)
 def test_serving_keeps_its_share_of_the_bare_limit(asked: str, case: Case, tmp_path: Path) -> None:
     assert shutil.which("wrk"), "wrk is missing: make test installs it, or apt-get install wrk"

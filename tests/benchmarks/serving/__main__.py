@@ -149,7 +149,7 @@ def _versions(programs: Path) -> dict[str, Any]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.serving", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=4, help="of load a server and round (default 4)")
     parser.add_argument("--ours", action="store_true", help="only the bare ASGI callable and Taxiway")
     parser.add_argument("--programs", type=Path, default=PROGRAMS, metavar="DIR")
