@@ -14,6 +14,7 @@ HEAVY = (
     "scipy",
     "jupyterlab",
     "pyarrow",
+    "opentelemetry",
 )
 
 

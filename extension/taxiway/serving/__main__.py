@@ -25,7 +25,7 @@ from taxiway.serving.handover import door_of
 from taxiway.serving.limits import Limits
 from taxiway.serving.runtime import ModelError
 from taxiway.serving.server import Server
-from taxiway.serving.spool import BUDGET_BYTES
+from taxiway.serving.spool import BUDGET_BYTES, SEGMENT_BYTES
 from taxiway.serving.tuning import WAIT_MS, Batching
 
 MODEL_FAILED = 3
@@ -60,6 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
             device=options.device,
             batching=Batching(options.batch_rows, options.batch_wait_ms),
             spool_budget=options.spool_budget,
+            spool_segment=options.spool_segment,
         )
     except ModelError as error:
         _log.error("%s", error)
@@ -158,6 +159,9 @@ def _parser() -> argparse.ArgumentParser:
         help=f"lines for people, or a JSON object a line (default: ${logs.VARIABLE}, else text)",
     )
     parser.add_argument("--spool-budget", type=int, default=BUDGET_BYTES, metavar="BYTES")
+    parser.add_argument(
+        "--spool-segment", type=int, default=SEGMENT_BYTES, metavar="BYTES", help="of one file of the spool"
+    )
     return parser
 
 

@@ -29,7 +29,7 @@ from taxiway.serving.protocols import JSON, Answer, Served, mlflow, openinferenc
 from taxiway.serving.requests import SHAPES
 from taxiway.serving.routes import Call, Route, fixed
 from taxiway.serving.runtime import Runtime
-from taxiway.serving.spool import BUDGET_BYTES, SpoolWriter
+from taxiway.serving.spool import BUDGET_BYTES, SEGMENT_BYTES, SpoolWriter
 from taxiway.serving.telemetry import connect
 from taxiway.serving.tracing import CURRENT, TRACEPARENT, read_trace
 from taxiway.serving.tuning import Batching, tune
@@ -54,6 +54,7 @@ def create_app(
     device: str = "auto",
     batching: Batching | None = None,
     spool_budget: int = BUDGET_BYTES,
+    spool_segment: int = SEGMENT_BYTES,
 ) -> App:
     """Load a Model, check that it answers its own sample, and give the ASGI callable.
 
@@ -77,8 +78,8 @@ def create_app(
         What the Model runs on: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``tensorrt`` or ``tensorrt:N``.
     batching
         How requests are run together; where None, the sample decides whether they are.
-    spool_budget
-        The most bytes that the spool may take.
+    spool_budget, spool_segment
+        The most bytes that the spool may take, and one of its files.
 
     Raises
     ------
@@ -94,7 +95,7 @@ def create_app(
     _log.log(
         logging.WARNING if contract.verdict == "differs" else logging.INFO, "%s: %s", runtime.tag, contract
     )
-    spool = SpoolWriter(Path(spool_dir), role, budget_bytes=spool_budget)
+    spool = SpoolWriter(Path(spool_dir), role, budget_bytes=spool_budget, segment_bytes=spool_segment)
     return App(runtime, spool, role, policies, limits or Limits(), token)
 
 
