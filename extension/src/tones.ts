@@ -1,7 +1,7 @@
 /** Which tone a state has. */
 
 import type { Tone } from './components/Badge';
-import type { Alert, Check, Run, Status } from './types';
+import type { Alert, Check, PreflightSummary, Run, Status } from './types';
 
 export const STATUS_TONES: Record<Status, Tone> = {
   READY: 'good',
@@ -44,6 +44,17 @@ export function checkTone({ level, result }: Pick<Check, 'level' | 'result'>): T
     case 'skipped':
       return 'plain';
   }
+}
+
+/** What the head of a Model says of its preflight; only what was replayed too has passed. */
+export function preflightBadge({ ok, replayed }: Pick<PreflightSummary, 'ok' | 'replayed'>): {
+  tone: Tone;
+  text: string;
+} {
+  if (!ok) {
+    return { tone: 'bad', text: 'preflight failed' };
+  }
+  return replayed ? { tone: 'good', text: 'preflight passed' } : { tone: 'plain', text: 'not replayed yet' };
 }
 
 const VERDICT_TONES = new Map<string, Tone>([

@@ -9,6 +9,8 @@ export interface AgentState {
 
 export interface PreflightSummary {
   ok: boolean;
+  /** Whether the Bento was tried in a fresh environment, whatever came of it. */
+  replayed: boolean;
   passed: number;
   failed: number;
   waived: number;
@@ -74,7 +76,7 @@ export interface OutputColumn {
 }
 
 export interface ModelDetail extends Omit<ModelSummary, 'preflight'> {
-  preflight: { ok: boolean; checks: Check[] };
+  preflight: PreflightSummary & { checks: Check[] };
   signature: { inputs: InputColumn[]; outputs: OutputColumn[] };
   parity: Record<string, unknown> | null;
   lineage: Record<string, unknown> | null;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isBusy, merged, progressText } from '../../extension/src/preflight';
-import { checkTone } from '../../extension/src/tones';
+import { checkTone, preflightBadge } from '../../extension/src/tones';
 import type { Check, PreflightRun } from '../../extension/src/types';
 
 function check(name: string, result: Check['result'], reason = ''): Check {
@@ -61,4 +61,13 @@ void test('a failed check is as bad as its level', () => {
   assert.equal(checkTone({ level: 'warning', result: 'failed' }), 'warn');
   assert.equal(checkTone({ level: 'note', result: 'failed' }), 'plain');
   assert.equal(checkTone({ level: 'warning', result: 'passed' }), 'good');
+});
+
+void test('a preflight has passed when the Bento was replayed too', () => {
+  assert.deepEqual(preflightBadge({ ok: true, replayed: true }), {
+    tone: 'good',
+    text: 'preflight passed'
+  });
+  assert.equal(preflightBadge({ ok: true, replayed: false }).text, 'not replayed yet');
+  assert.equal(preflightBadge({ ok: false, replayed: false }).tone, 'bad');
 });

@@ -952,9 +952,35 @@ def test_only_what_an_engine_needs_is_required_unless_the_user_says_so(
     given.write_bytes(forgery.readdressed().packed())
     with pytest.raises(InputError, match=r"requires evil-package, which") as caught:
         transfer.import_model(given)
-    assert "--trust" in caught.value.hint
+    assert "--pin" in caught.value.hint
     assert registry.list_models() == []
-    assert transfer.import_model(given, trust=["evil_package"]).new
+    with pytest.raises(InputError, match="evil-package"):
+        transfer.import_model(given, trust=["evil_package"], pins=["numpy"])
+    assert transfer.import_model(given, pins=["evil_package"]).new
+
+
+def test_all_that_a_model_requires_is_allowed_in_one_word(
+    elsewhere: Path, packaged: Packaged, tmp_path: Path
+) -> None:
+    """A model of TensorFlow, taken to a machine without it, requires thirty that are not known there."""
+    forgery = Forgery.of(packaged.model)
+    more = b"".join(f"unheard-of-{number}==1.0\n".encode() for number in range(30))
+    forgery.put("requirements.txt", forgery.files["requirements.txt"] + more)
+    given = tmp_path / "forged.taxiway"
+    given.write_bytes(forgery.readdressed().packed())
+    with pytest.raises(InputError, match=r"unheard-of-0, .* unheard-of-9, which"):
+        transfer.import_model(given)
+    assert transfer.import_model(given, pins=transfer.ALL).new
+
+
+def test_what_no_import_would_read_is_not_exported(
+    elsewhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = transfer.import_model(elsewhere).model
+    monkeypatch.setattr(archive, "MANIFEST_LIMIT", 100)
+    with pytest.raises(PackagingError, match=r"its \S+\.json takes .*B, and an import reads 100 B"):
+        transfer.export(model, tmp_path)
+    assert not any(tmp_path.glob("*taxiway*"))
 
 
 def test_every_extra_that_a_message_names_exists() -> None:

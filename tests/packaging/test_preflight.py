@@ -193,7 +193,7 @@ def test_size_and_memory_are_those_of_what_is_served(packaged_home: Packaged) ->
     model = packaged_home.model
     assert checks.size_of(model) == (model.path / "model.onnx").stat().st_size
     assert checks.size_and_memory(checks.size_of(model), 80_000_000).result == "passed"
-    assert "80 MB of memory" in checks.size_and_memory(1, 80_000_000).reason
+    assert "80.0 MB of memory" in checks.size_and_memory(1, 80_000_000).reason
     assert checks.size_and_memory(checks.LARGEST_FILES + 1).result == "failed"
     assert checks.size_and_memory(1, checks.LARGEST_MEMORY + 1).result == "failed"
 

@@ -268,28 +268,34 @@ def read_until(process: subprocess.Popen[str], text: str) -> None:
 
 
 @pytest.mark.usefixtures("silent_index")
-def test_ctrl_c_while_an_environment_is_made_leaves_nothing(copied: Model, tmp_path: Path) -> None:
+def test_ctrl_c_while_an_environment_is_made_leaves_nothing_and_mends_a_kill(
+    copied: Model, tmp_path: Path
+) -> None:
     made = tmp_path / "home" / "environments"
     made.unlink()
-    with preflight_process(copied.tag) as process:
-        read_until(process, "making an environment")
-        wait_until(lambda: installing(made), "uv to ask the index")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) != 0
+    orphan: psutil.Process | None = None
+    for number in (signal.SIGKILL, signal.SIGINT):
+        with preflight_process(copied.tag) as process:
+            read_until(process, "making an environment")
+            assert orphan not in installing(made), "the uv of one that was killed goes on"
+            wait_until(lambda: installing(made), "uv to ask the index")
+            [orphan] = installing(made)
+            process.send_signal(number)
+            assert process.wait(20) != 0
     assert [path.name for path in made.iterdir()] == [".locks"]
     assert not installing(made)
 
 
 def test_ctrl_c_and_a_kill_while_the_bento_runs_leave_no_process(copied: Model, temporary: Path) -> None:
-    for number in (signal.SIGINT, signal.SIGKILL):
+    for number in (signal.SIGKILL, signal.SIGINT):
         with preflight_process(copied.tag) as process:
             read_until(process, "timing it")
             assert replays(temporary)
             process.send_signal(number)
             assert process.wait(20) != 0
         wait_until(lambda: not replays(temporary), f"the Bento to leave after {number!r}")
-        if number == signal.SIGINT:
-            assert not any(temporary.iterdir())
+        # what the one that was killed left, the next one took away
+        assert any(temporary.iterdir()) == (number == signal.SIGKILL)
 
 
 def test_what_a_killed_maker_left_is_swept(taxiway_home: Path) -> None:

@@ -2,6 +2,7 @@ import type { JSX } from 'react';
 import { CommandIds } from '../commandIds';
 import { bytes } from '../format';
 import { useServices } from '../services';
+import { preflightBadge } from '../tones';
 import type { ModelDetail } from '../types';
 import { Badge } from './Badge';
 import { CopyButton } from './CopyButton';
@@ -32,10 +33,7 @@ export function ModelHeader({ model }: { model: ModelDetail }): JSX.Element {
           {model.name} <code>{model.version}</code>
         </h1>
         <CopyButton text={model.tag} what="the tag" />
-        <Badge
-          tone={model.preflight.ok ? 'good' : 'bad'}
-          text={model.preflight.ok ? 'preflight passed' : 'preflight failed'}
-        />
+        <Badge {...preflightBadge(model.preflight)} />
       </div>
       <Facts
         facts={[

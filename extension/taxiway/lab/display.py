@@ -76,7 +76,10 @@ def _preflight_text(detail: Detail) -> str:
     if not preflight.get("ok"):
         return f"preflight failed: {', '.join(failed)}" if failed else "preflight failed"
     passed = sum(check.get("result") == "passed" for check in checks)
-    return f"preflight passed, {passed} checks" if checks else "preflight passed"
+    verdict = (
+        "preflight passed" if preflight.get("replayed", True) else "preflight passed, but not replayed yet"
+    )
+    return f"{verdict}, {passed} checks" if checks else verdict
 
 
 def _endpoint_text(detail: Detail) -> str:

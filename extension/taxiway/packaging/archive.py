@@ -23,7 +23,7 @@ from typing import IO, Any, NotRequired, Protocol
 from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from taxiway.errors import CorruptionError, InputError
+from taxiway.errors import CorruptionError, InputError, PackagingError
 from taxiway.packaging import environments, preflight, registry
 from taxiway.packaging.environment import Environment
 from taxiway.packaging.manifest import FILE, Manifest
@@ -39,6 +39,7 @@ from taxiway.packaging.model import (
 )
 from taxiway.packaging.parity import Parity
 from taxiway.packaging.preflight import Preflight
+from taxiway.packaging.sizes import readable
 from taxiway.signature import Signature
 
 EXTENSION = ".taxiway"
@@ -87,9 +88,22 @@ class Source(Protocol):
 
 
 def write(model: Model, file: IO[bytes], progress: Progress) -> None:
-    """Write a Model to ``file``; ``progress`` is called with the bytes done and the bytes in all."""
+    """Write a Model to ``file``; ``progress`` is called with the bytes done and the bytes in all.
+
+    Raises
+    ------
+    PackagingError
+        One of its records is larger than an import reads.
+    """
     paths = {name: model.path / name for name in _order(model.manifest)}
     sizes = {name: path.stat().st_size for name, path in paths.items()}
+    for name in (FILE, *sorted(_RECORDS)):
+        if sizes[name] > MANIFEST_LIMIT:
+            raise PackagingError(
+                f"{model.tag} cannot be exported: its {name} takes {readable(sizes[name])}, and an "
+                f"import reads {readable(MANIFEST_LIMIT)} of it at most.",
+                hint="Package the model again with shorter texts and fewer columns in its sample.",
+            )
     total, done = sum(sizes.values()), 0
     for name, path in paths.items():
         file.write(_header(name, sizes[name]))

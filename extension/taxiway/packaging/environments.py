@@ -26,6 +26,7 @@ MOST_KEPT = 5
 _TIMEOUT = 1800.0
 _LOCKS = ".locks"
 _PARTIAL = ".partial-"
+_NOTE = "uv"
 _VERSION = re.compile(r"\d+\.\d+(\.\d+\w*\+?)?", re.ASCII)
 _NEEDS_NETWORK = (
     "The first time, uv downloads the pinned packages: check the network and uv's index settings."
@@ -61,6 +62,7 @@ def environment(pins: Sequence[str], python: str, tell: Callable[[str], None]) -
     interpreter = _interpreter(python)
     key = _key(pins, interpreter)
     folder = root / key
+    _sweep(root)
     while True:
         with _lock(root, key, fcntl.LOCK_SH):
             if folder.is_dir():
@@ -68,7 +70,6 @@ def environment(pins: Sequence[str], python: str, tell: Callable[[str], None]) -
                 yield folder
                 return
         with _lock(root, key, fcntl.LOCK_EX):
-            _sweep(root, mine=key)
             if not folder.is_dir():
                 tell(f"making an environment of {len(pins)} pinned packages (kept for the next time)")
                 _make(folder, pins, interpreter)
@@ -132,7 +133,7 @@ def _uv(folder: Path, *words: str) -> None:
         raise PackagingError(
             "An environment could not be made: uv is not installed here.", hint="pip install uv"
         ) from error
-    with processes.started([tool, *words], env=dict(os.environ), cwd=folder) as uv:
+    with processes.started([tool, *words], env=dict(os.environ), cwd=folder, note=folder / _NOTE) as uv:
         status = uv.wait(_TIMEOUT)
         if status is None:
             raise PackagingError(
@@ -169,14 +170,12 @@ def _bound(root: Path, *, keep: str) -> None:
             shutil.rmtree(gone, ignore_errors=True)
 
 
-def _sweep(root: Path, *, mine: str) -> None:
-    """Remove what makers that were killed left half-made: the lock of each is free, or ``mine``."""
+def _sweep(root: Path) -> None:
+    """Remove what makers that were killed left half-made, and end their uv: the lock of each is free."""
     for partial in root.glob(f"{_PARTIAL}*"):
         key = partial.name.removeprefix(_PARTIAL).partition("-")[0]
-        if key == mine:
-            shutil.rmtree(partial, ignore_errors=True)
-            continue
         with suppress(BlockingIOError), _lock(root, key, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            processes.end_noted(partial / _NOTE)
             shutil.rmtree(partial, ignore_errors=True)
 
 

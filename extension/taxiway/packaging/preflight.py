@@ -92,6 +92,11 @@ class Preflight:
             )
 
     @property
+    def replayed(self) -> bool:
+        """Whether the Bento was tried in a fresh environment, whatever came of it."""
+        return any(check.name == "clean_replay" and check.result != "skipped" for check in self.checks)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The checks' names, in order."""
         return tuple(check.name for check in self.checks)
@@ -129,8 +134,9 @@ class Preflight:
         return {"ok": self.ok, "checks": [asdict(check) for check in self.checks]}
 
     def to_counts(self) -> dict[str, Any]:
-        """Give ``{"ok", "passed", "failed", "waived"}``."""
-        return {"ok": self.ok, **{result: self.count(result) for result in ("passed", "failed", "waived")}}
+        """Give ``{"ok", "replayed", "passed", "failed", "waived"}``."""
+        counts = {result: self.count(result) for result in ("passed", "failed", "waived")}
+        return {"ok": self.ok, "replayed": self.replayed, **counts}
 
     @classmethod
     def from_dict(cls, body: Mapping[str, Any]) -> Preflight:

@@ -6,14 +6,16 @@ endpoint's master drives it, so it leaves by itself should this process be kille
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import json
 import os
+import shutil
 import socket
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from taxiway.packaging import processes
 
 START_SECONDS = 180.0
 ANSWER_SECONDS = 60.0
+_PREFIX = "taxiway-replay-"
+_LOCK = "lock"
 _LONGEST_PATH = 90  # a Unix socket's path may have some hundred characters
 _AGAIN = "Package the model again; if it stays so, report it to Taxiway."
 
@@ -124,11 +128,24 @@ def _variables(folder: Path, source: Path) -> dict[str, str]:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    where = None if len(tempfile.gettempdir()) < _LONGEST_PATH - 30 else "/tmp"  # noqa: S108
-    with tempfile.TemporaryDirectory(
-        prefix="taxiway-replay-", dir=where, ignore_cleanup_errors=True
-    ) as folder:
-        yield Path(folder)
+    where = tempfile.gettempdir()
+    if len(where) >= _LONGEST_PATH - 30:
+        where = "/tmp"  # noqa: S108
+    _sweep(Path(where))
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=where, ignore_cleanup_errors=True) as folder:
+        mine = Path(folder) / "lock.new"
+        with mine.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            mine.rename(Path(folder) / _LOCK)
+            yield Path(folder)
+
+
+def _sweep(root: Path) -> None:
+    """Remove the folders of those that were killed: whoever lives holds the lock in its own."""
+    for folder in root.glob(f"{_PREFIX}*"):
+        with suppress(OSError), (folder / _LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
