@@ -120,6 +120,8 @@ def main() -> int:
     print(f"The same, a tensor a column\n\n{report.table(by_column)}\n")
     print(f"1,000 rows of Arrow, answered in Arrow\n\n{report.table(arrow)}\n")
     print(report.verdict(promises))
+    if options.readme:
+        report.into(peers.ROOT / "README.md", report.table(one_row))
     for name, reason in bench.failures.items():
         print(f"not measured: {name}: {reason}", file=sys.stderr)
     document = {
@@ -153,6 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=int, default=4, help="of load a server and round (default 4)")
     parser.add_argument("--ours", action="store_true", help="only the bare ASGI callable and Taxiway")
     parser.add_argument("--programs", type=Path, default=PROGRAMS, metavar="DIR")
+    parser.add_argument("--readme", action="store_true", help="put the table of one row into README.md")
     parser.add_argument("--json", type=Path, default=peers.ROOT / "artifacts" / "bench-serving.json")
     return parser
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 
 from tests.benchmarks.serving.load import Sample
 from tests.benchmarks.serving.peers import LIMIT, OURS
@@ -114,6 +115,15 @@ def table(rows: Sequence[Row]) -> str:
         cells += [f"{row.start:.2f}", f"{row.memory:.0f}"] if whole else []
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def into(document: Path, text: str) -> None:
+    """Put a table in the place of the one between the two marks of a document."""
+    before, start, rest = document.read_text().partition("<!-- make bench-serving -->\n")
+    _, end, after = rest.partition("<!-- end -->\n")
+    if not (start and end):
+        raise ValueError(f"{document} lacks the marks that say where the table stands")
+    document.write_text(f"{before}{start}{text}\n{end}{after}")
 
 
 def verdict(found: Sequence[Promise]) -> str:
