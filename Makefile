@@ -9,12 +9,15 @@ BIN := $(CURDIR)/$(VENV)/bin
 FRAMEWORKS := $(CURDIR)/.venv-frameworks/bin
 STAMPS := .make
 LAB_PORT ?= 8888
+# Tests mostly wait for processes that they start: more of them than cores
+TEST_PROCESSES ?= $(shell echo $$(( $$(nproc) * 3 / 2 )))
 export PATH := $(BIN):$(PATH)
 export TAXIWAY_HOME ?= $(CURDIR)/.make/home
 export BENTOML_DO_NOT_TRACK := True
 export WHYLOGS_NO_ANALYTICS := True
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export VIRTUAL_ENV :=
+export PYTHONDONTWRITEBYTECODE :=
 
 SOURCES := $(shell find extension/src extension/style extension/schema -type f 2>/dev/null)
 
@@ -37,9 +40,10 @@ lab: setup ## Open JupyterLab on the demo's home
 stop: ## Stop every process that the demo started
 	@taxiway agent stop
 
-test: setup $(STAMPS)/chromium check ## Set up, check, and run all tests but those of test-frameworks
+test: setup $(STAMPS)/chromium $(STAMPS)/wrk check ## Set up, check, and run all tests but those of test-frameworks
 	npm test --silent
-	python -m pytest --ignore=tests/frameworks
+	python -m pytest --ignore=tests/frameworks -m "not alone" -n $(TEST_PROCESSES) --dist worksteal
+	python -m pytest --ignore=tests/frameworks -m alone
 
 test-frameworks: $(STAMPS)/frameworks ## Test the models of every framework, in an environment of their own
 	$(FRAMEWORKS)/python -m pytest tests/frameworks

@@ -19,6 +19,9 @@ for _pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_pool, "1")
 
 
+from tests.stores import classifier, packaged, two_versions, weather  # noqa: E402, F401 - fixtures
+
+
 def processes_of(home: Path) -> list[psutil.Process]:
     """Every live process, other than this one, whose TAXIWAY_HOME is ``home``."""
     found = []

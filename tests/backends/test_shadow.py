@@ -5,6 +5,7 @@ import statistics
 import time
 
 import httpx
+import pytest
 
 from taxiway.backends import ModelRef, Routing, Status
 from tests.backends.conftest import Endpoint, ref_of
@@ -46,6 +47,7 @@ def test_the_shadow_sees_every_answered_request_under_the_same_ids(endpoint: End
         assert other["outputs"] != record["outputs"]
 
 
+@pytest.mark.alone
 def test_a_shadow_that_hangs_leaves_live_answers_as_they_were(endpoint: Endpoint) -> None:
     url = endpoint.start(shadow=1).url
     assert url is not None

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, ViewportSize, expect
 
-import taxiway
 from tests.browser.conftest import WIDE, Open, Shot, open_panel
 from tests.lab.jupyter import Jupyter
-from tests.packaging.conftest import classifier, weather  # noqa: F401 - fixtures
+from tests.stores import Packaged
 
 NARROW: ViewportSize = {"width": 760, "height": 1000}
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, weather, classifier) -> Iterator[Path]:  # type: ignore[no-untyped-def] # noqa: F811
+def home(tmp_path_factory: pytest.TempPathFactory, packaged: Packaged) -> Path:
     """A home with one Model, which was not replayed yet."""
-    home = tmp_path_factory.mktemp("taxiway")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TAXIWAY_HOME", str(home))
-        patch.delenv("BENTOML_HOME", raising=False)
-        taxiway.package(classifier, name="rain", reference=weather.inputs, target=weather.rain, replay=False)
-        yield home
+    home = tmp_path_factory.mktemp("taxiway") / "home"
+    shutil.copytree(packaged.home, home, symlinks=True, ignore=shutil.ignore_patterns("environments"))
+    return home
 
 
 @pytest.fixture(scope="module")

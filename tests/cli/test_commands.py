@@ -14,13 +14,13 @@ import pytest
 from taxiway.cli import join_pairs
 from taxiway.control.endpoint import Endpoint
 from taxiway.demo import weather
-from tests.cli import shell
-from tests.control.conftest import endpoint, home, packaged, tags  # noqa: F401 - fixtures
+from tests import forked
+from tests.control.conftest import endpoint, home, tags  # noqa: F401 - fixtures
 from tests.waiting import wait_until
 
 
 def taxiway(*arguments: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
-    done = shell.run(*arguments)
+    done = forked.taxiway(*arguments)
     assert (done.returncode == 0) is ok, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done

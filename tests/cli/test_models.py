@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from taxiway.packaging import registry
-from tests.cli import shell
+from tests import forked
 from tests.cli.test_commands import taxiway
-from tests.control.conftest import home, packaged  # noqa: F401 - fixtures
+from tests.control.conftest import home  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -86,7 +86,7 @@ def test_what_another_wrote_is_shown_and_not_obeyed() -> None:
 def test_a_deletion_asks_first() -> None:
     tag = str(listed()[0]["tag"])
     for answer, gone in (("n\n", False), ("", False), ("y\n", True)):
-        done = shell.run("models", "delete", tag, stdin=answer)
+        done = forked.taxiway("models", "delete", tag, stdin=answer)
         assert f"Delete {tag}" in done.stdout
         assert (done.returncode == 0) is gone
         assert (tag in [row["tag"] for row in listed()]) is not gone

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli import shell
-from tests.packaging.conftest import Packaged, classifier, packaged, weather  # noqa: F401 - fixtures
+from tests import forked
+from tests.stores import Packaged
 
 
 @pytest.fixture
-def tag(packaged: Packaged, monkeypatch: pytest.MonkeyPatch) -> str:  # noqa: F811
+def tag(packaged: Packaged, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("TAXIWAY_HOME", str(packaged.home))
     monkeypatch.delenv("BENTOML_HOME", raising=False)
     return packaged.model.tag
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return shell.run("preflight", *arguments)
+    return forked.taxiway("preflight", *arguments)
 
 
 def test_progress_goes_to_standard_error_and_the_table_to_standard_output(tag: str) -> None:
@@ -36,7 +36,7 @@ def test_progress_goes_to_standard_error_and_the_table_to_standard_output(tag: s
     assert {check["name"]: check["result"] for check in shown["checks"]}["clean_replay"] == "passed"
 
 
-def test_what_blocks_gives_status_1(tag: str, packaged: Packaged) -> None:  # noqa: F811
+def test_what_blocks_gives_status_1(tag: str, packaged: Packaged) -> None:
     [served] = (packaged.home / "bentoml" / "bentos" / "rain").glob("*/src/taxiway/serving/__main__.py")
     source = served.read_text()
     served.write_text("import pandas\n")

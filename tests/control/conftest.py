@@ -1,4 +1,4 @@
-"""A Model packaged once for the whole session, and endpoints that serve it."""
+"""A home with the two Models that were packaged for all, and an endpoint that serves one."""
 
 from __future__ import annotations
 
@@ -11,36 +11,13 @@ import pytest
 from taxiway.control import agent_process
 from taxiway.control.api import deploy
 from taxiway.control.endpoint import Endpoint
-from taxiway.demo import weather
-from taxiway.packaging import package
 from tests.waiting import wait_until
 
 
-@pytest.fixture(scope="session")
-def packaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home whose store holds two versions of ``rain``: of 2012, and of 2012 and 2013."""
-    home = tmp_path_factory.mktemp("packaged")
-    days = weather.days()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TAXIWAY_HOME", str(home))
-        for until in (2012, 2013):
-            known = days[days["date"].dt.year <= until]
-            fitted = weather.pipeline().fit(known[weather.FEATURES], known["rain"])
-            package(
-                fitted,
-                replay=False,
-                name="rain",
-                reference=known[weather.FEATURES],
-                target=known["rain"],
-                metrics={"accuracy": 0.73},
-            )
-    return home
-
-
 @pytest.fixture
-def home(taxiway_home: Path, packaged: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(taxiway_home: Path, two_versions: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A home of this test with the two Models in it; whatever it starts is stopped."""
-    shutil.copytree(packaged / "store", taxiway_home / "store")
+    shutil.copytree(two_versions / "store", taxiway_home / "store")
     monkeypatch.setenv("TAXIWAY_MONITOR_INTERVAL", "0.3")
     yield taxiway_home
     agent_process.stop()

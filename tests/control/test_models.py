@@ -25,9 +25,9 @@ from taxiway.settings import settings
 
 
 @pytest.fixture
-def bentos(home: Path, packaged: Path) -> Path:
+def bentos(home: Path, two_versions: Path) -> Path:
     """The Bentos of both Models, in the home of this test."""
-    shutil.copytree(packaged / "bentoml", home / "bentoml", symlinks=True)
+    shutil.copytree(two_versions / "bentoml", home / "bentoml", symlinks=True)
     return home / "bentoml"
 
 

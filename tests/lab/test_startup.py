@@ -7,6 +7,8 @@ import statistics
 import subprocess
 import sys
 
+import pytest
+
 HEAVY = (
     "pandas",
     "numpy",
@@ -43,6 +45,7 @@ def test_the_discovery_and_the_displays_import_nothing_heavy() -> None:
     assert run(code) == "[]"
 
 
+@pytest.mark.alone
 def test_the_extension_adds_at_most_a_fifth_of_a_second() -> None:
     """Measured as the processor time of a server's start, in turns with and without it.
 

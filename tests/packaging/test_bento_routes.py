@@ -90,18 +90,21 @@ def test_a_bento_and_the_local_runtime_answer_every_route_alike(
     shutil.copytree(packaged_home.home / "bentoml", home, symlinks=True)
     folder = home / "models" / model.name / model.version
     differ = []
-    with local(folder, tmp_path / "spool") as here, served(model.tag, home) as (there, _):
+    with (
+        local(folder, tmp_path / "spool") as here,
+        served(model.tag, home) as (there, _),
+        httpx.Client(timeout=20) as client,
+    ):
         schema = httpx.get(f"{here}/schema").json()
         asked = requests(schema, weather.inputs.iloc[::60], model.name)
         for number, (method, path, body, headers) in enumerate(asked):
             answers = []
             for url in (here, there):
-                answer = httpx.request(
+                answer = client.request(
                     method,
                     f"{url}{path}",
                     content=body,
                     headers={"X-Request-Id": f"same-{number}", "Host": "endpoint", **headers},
-                    timeout=20,
                 )
                 names = ("content-type", "x-request-id", "allow", "x-taxiway-findings")
                 told = {name: answer.headers.get(name) for name in names}

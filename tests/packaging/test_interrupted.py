@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,8 @@ import pytest
 
 from taxiway.packaging import bento, registry
 from tests.conftest import processes_of
+from tests.forked import Forked
+from tests.waiting import wait_until
 
 #: Packages a forest of as many trees as it is told; ends in two lines if it cannot.
 PACKAGE = """
@@ -65,24 +66,16 @@ if COUNT and HOME:
 """
 
 
-def start(trees: int = 3, **more: str) -> subprocess.Popen[str]:
+def start(trees: int = 3, **more: str) -> Forked:
     """Begin to package, in a process group of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-c", PACKAGE, str(trees)],
-        env={**bento.environment(), **more},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    return Forked(PACKAGE, str(trees), environment={**bento.environment(), **more})
 
 
 def package(trees: int = 3, **more: str) -> str:
     """Package in a process, which succeeds; give the tag."""
-    process = start(trees, **more)
-    out, err = process.communicate(timeout=240)
-    assert process.returncode == 0, err
-    return out.splitlines()[-1]
+    done = start(trees, **more).wait()
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
 
 
 def names(home: Path) -> set[str]:
@@ -128,7 +121,10 @@ def test_the_same_thing_has_the_same_version_in_any_process(
     clean: tuple[set[str], str, int], taxiway_home: Path
 ) -> None:
     for seed in ("0", "1", "4711"):
-        assert package(PYTHONHASHSEED=seed) == clean[1]
+        environment = {**bento.environment(), "PYTHONHASHSEED": seed}
+        command = [sys.executable, "-c", PACKAGE, "3"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == clean[1]
     assert len(registry.list_models()) == 1
     whole(taxiway_home, clean)
 
@@ -143,8 +139,7 @@ def test_after_a_kill_at_any_moment_the_next_attempt_succeeds_and_leaves_no_orph
     (tmp_path / "sitecustomize.py").write_text(KILLER)
     last = round(clean[2] * moment) if moment > 0 else clean[2] + int(moment)  # the last ones put it in place
     process = start(PYTHONPATH=watching(tmp_path), KILL_COUNT=str(tmp_path / "count"), KILL_AT=str(last))
-    process.communicate(timeout=240)
-    assert process.returncode == -signal.SIGKILL
+    assert process.wait().returncode == -signal.SIGKILL
     for model in registry.list_models():
         registry.load(model.tag)  # there whole, or not at all
     assert package() == clean[1]
@@ -156,16 +151,11 @@ def test_a_kernel_killed_while_the_bento_is_built_harms_no_next_attempt(
 ) -> None:
     """The process that builds it lives on for a while."""
     process = start()
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "Bento" in line:
-            break
+    wait_until(lambda: "Bento" in process.written, "the Bento to be built")
     process.kill()
-    process.communicate(timeout=60)
+    process.wait()
     assert package() == clean[1]
-    deadline = time.monotonic() + 60
-    while processes_of(taxiway_home) and time.monotonic() < deadline:
-        time.sleep(0.2)
+    wait_until(lambda: not processes_of(taxiway_home), "what built it to end")
     assert package() == clean[1]
     whole(taxiway_home, clean)
 
@@ -191,12 +181,12 @@ def resize(disk: Path, options: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{options}", str(disk)], check=True)
 
 
-def refused(process: subprocess.Popen[str]) -> list[str]:
+def refused(process: Forked) -> list[str]:
     """The two lines in which packaging ended."""
-    _, err = process.communicate(timeout=240)
-    assert process.returncode == 3, err
-    lines = err.strip().splitlines()
-    assert len(lines) == 2, err
+    done = process.wait()
+    assert done.returncode == 3, done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 2, done.stderr
     return lines
 
 
@@ -245,17 +235,17 @@ def test_two_who_package_the_same_at_once_get_one_version(
     clean: tuple[set[str], str, int], taxiway_home: Path
 ) -> None:
     both = [start(), start()]
-    ends = [process.communicate(timeout=240) for process in both]
-    assert [process.returncode for process in both] == [0, 0], ends
-    assert [out.splitlines()[-1] for out, _ in ends] == [clean[1]] * 2
+    ends = [process.wait() for process in both]
+    assert [done.returncode for done in ends] == [0, 0], ends
+    assert [done.stdout.splitlines()[-1] for done in ends] == [clean[1]] * 2
     whole(taxiway_home, clean)
 
 
 def test_two_who_package_different_models_at_once_get_two_versions(taxiway_home: Path) -> None:
     both = [start(3), start(5)]
-    ends = [process.communicate(timeout=240) for process in both]
-    assert [process.returncode for process in both] == [0, 0], ends
-    tags = {out.splitlines()[-1] for out, _ in ends}
+    ends = [process.wait() for process in both]
+    assert [done.returncode for done in ends] == [0, 0], ends
+    tags = {done.stdout.splitlines()[-1] for done in ends}
     assert len(tags) == 2
     for tag in tags:
         assert registry.load(tag).tag == tag
