@@ -32,6 +32,12 @@ def test_every_framework_is_found_in_a_kernel() -> None:
         "bert": bert,
         "deep": keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]),
         "unbuilt": keras.Sequential([keras.layers.Dense(1)]),
+        "tags": transformers.pipeline(
+            "ner",
+            model=transformers.DistilBertForTokenClassification(config),
+            tokenizer=words,
+            device="cpu",
+        ),
         "text": transformers.pipeline("text-classification", model=bert, tokenizer=words, device="cpu"),
     }
     before = set(sys.modules)
@@ -46,6 +52,7 @@ def test_every_framework_is_found_in_a_kernel() -> None:
         "net": ("PyTorch", True),
         "deep": ("Keras", True),
         "unbuilt": ("Keras", False),
+        "tags": ("Hugging Face", True),
         "text": ("Hugging Face", True),
     }
     assert {found[name]["features"] for name in ("trees", "booster", "leaves", "cats", "deep")} == {2}

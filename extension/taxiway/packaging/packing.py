@@ -65,8 +65,9 @@ def package(
     Parameters
     ----------
     model
-        A fitted model of scikit-learn, XGBoost, LightGBM, CatBoost, PyTorch, Keras, TensorFlow or Hugging
-        Face; or the path of an ONNX file, of a SavedModel, of a Hugging Face model or of what MLflow saved.
+        A fitted model of scikit-learn, XGBoost, LightGBM, CatBoost, PyTorch, Keras or TensorFlow, or a
+        pipeline of Hugging Face; or the path of an ONNX file, of a SavedModel, of a Hugging Face model or of
+        what MLflow saved.
     name
         The name that all versions of it share.
     reference
@@ -86,7 +87,7 @@ def package(
         Columns by whose values the model is judged apart, such as ``["region"]``.
     task, classes
         What a model does that does not know it itself (PyTorch, Keras, ONNX): ``"classification"`` with its
-        labels in the order of its outputs, or ``"regression"``.
+        labels in the order of its outputs, or ``"regression"``. A zero-shot pipeline chooses among classes.
     format
         ``"onnx"``, ``"savedmodel"`` or ``"skops"``, where the model's framework leaves a choice.
     trust
