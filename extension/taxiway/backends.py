@@ -60,6 +60,49 @@ class Routing:
 
 
 @dataclass(frozen=True, slots=True)
+class Resources:
+    """What each serving process may use; None is no limit.
+
+    Parameters
+    ----------
+    cpus
+        Cores, also in parts: 0.5 is half of one.
+    memory_bytes
+        Bytes of memory.
+    """
+
+    cpus: float | None = None
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bake:
+    """How long a new live Model is watched, and what brings the one before it back by itself.
+
+    Parameters
+    ----------
+    seconds
+        The time in which the Model before it is kept ready.
+    error_rate
+        The highest share of predictions that may fail with a 5xx status, from 0 to 1.
+    latency_factor
+        How many times the 95th percentile of the answers' time may be that of the Model before it.
+    """
+
+    seconds: float = 60.0
+    error_rate: float = 0.02
+    latency_factor: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """The PEM files of a server's certificate (with its chain) and of its key."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointSpec:
     """All that a back end must know to make an endpoint so.
 
@@ -75,6 +118,18 @@ class EndpointSpec:
         Where to listen; port 0 lets the back end choose one and keep it.
     policies
         Finding kind → ``reject``, ``warn`` or ``ignore``; kinds not named keep the default.
+    limits
+        What each serving process may use.
+    device
+        ``auto``: a GPU if the Model fits on one, else the CPU; ``cpu``; ``gpu``: a GPU, or a refusal.
+    bake
+        How a new live Model is watched; None: it is not.
+    token_hash
+        The hex SHA-256 of the bearer token that clients must send; needed where ``host`` is not loopback.
+    tls
+        Serve HTTPS with these files.
+    uds
+        A Unix socket to listen on, instead of ``host`` and ``port``.
     """
 
     name: str
@@ -83,6 +138,12 @@ class EndpointSpec:
     host: str = "127.0.0.1"
     port: int = 0
     policies: dict[str, str] = field(default_factory=dict)
+    limits: Resources = Resources()
+    device: str = "auto"
+    bake: Bake | None = None
+    token_hash: str = ""
+    tls: Tls | None = None
+    uds: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
