@@ -11,7 +11,11 @@ import pytest
 
 from taxiway.control import views
 from taxiway.control.api import deploy
+from taxiway.control.ledger import ledger, now
+from taxiway.control.monitor_process import MonitorSupervisor
+from taxiway.control.tables import EndpointRow, ObservationRow, SegmentRow
 from taxiway.demo import weather
+from taxiway.serving.spool import SpoolWriter, list_segments, read_segment
 
 Until = Callable[..., object]
 
@@ -51,3 +55,37 @@ def test_a_full_disk_gives_one_alert_and_no_failed_request(
     assert alert["state"] == "firing"
     assert "has no room" in alert["title"]
     assert sum(row["event"] == "alert opened" for row in views.timeline("rain")) == 1
+
+
+def test_the_monitor_is_started_for_a_record_though_its_segment_is_no_larger(taxiway_home: Path) -> None:
+    """Room is set aside in a segment, so that its size tells nothing of what is in it."""
+    book = ledger()
+    spool = taxiway_home / "spool"
+    writer = SpoolWriter(spool, "live")
+    row = EndpointRow(
+        name="rain", backend="local", live="rain:1", window="month", created=now(), updated=now()
+    )
+    with book.transaction() as session:
+        session.add(row)
+        session.flush()
+        session.add(ObservationRow(endpoint="rain", status="READY", spool=str(spool), time=now()))
+    supervisor = MonitorSupervisor(book)
+    assert not supervisor._has_grown([row])
+    for _ in range(3):
+        writer.append({"n": 1})
+        (segment,) = list_segments(spool)
+        size = segment.stat().st_size
+        assert supervisor._has_grown([row])
+        assert not supervisor._has_grown([row]), "it was started for that already"
+        _, offset = read_segment(segment)
+        with book.transaction() as session:
+            session.merge(SegmentRow(path=str(segment), endpoint="rain", offset=offset))
+        assert not supervisor._has_grown([row])
+        assert segment.stat().st_size == size
+    writer.close()
+    full = SpoolWriter(spool, "live", budget_bytes=0)
+    for _ in range(2):
+        assert not full.append({"n": 2})
+        assert supervisor._has_grown([row])
+        assert not supervisor._has_grown([row])
+    full.close()

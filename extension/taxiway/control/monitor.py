@@ -71,9 +71,7 @@ class Monitor:
         """Read what is new and judge it; tell whether there was anything."""
         with self.ledger.reading() as session:
             rows = list(session.scalars(select(EndpointRow)))
-            spools = dict(
-                session.execute(select(ObservationRow.endpoint, ObservationRow.spool)).tuples().all()
-            )
+            spools = dict(session.execute(select(ObservationRow.endpoint, ObservationRow.spool)).all())
         look = time.monotonic() >= self._look  # a window may be over although nothing new has come
         if look:
             self._look = time.monotonic() + LOOK_SECONDS
@@ -234,7 +232,7 @@ class Monitor:
 def _offsets(session: Session, endpoint: str) -> dict[str, int]:
     """Give how far each segment has been read."""
     query = select(SegmentRow.path, SegmentRow.offset).where(SegmentRow.endpoint == endpoint)
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def _performance(model: Model, rows: list[PartRow], outcomes: pd.DataFrame) -> dict[str, Any] | None:

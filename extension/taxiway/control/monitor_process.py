@@ -92,10 +92,8 @@ class MonitorSupervisor:
         """Tell whether any spool holds, or has lost, records that it had not at the last start."""
         grown = False
         with self.ledger.reading() as session:
-            spools = dict(
-                session.execute(select(ObservationRow.endpoint, ObservationRow.spool)).tuples().all()
-            )
-            read = dict(session.execute(select(SegmentRow.path, SegmentRow.offset)).tuples().all())
+            spools = dict(session.execute(select(ObservationRow.endpoint, ObservationRow.spool)).all())
+            read = dict(session.execute(select(SegmentRow.path, SegmentRow.offset)).all())
         for row in rows:
             spool = spools.get(row.name)
             if not spool:
