@@ -253,5 +253,8 @@ def test_where_nothing_can_or_shall_be_sent_the_log_says_why_and_serving_goes_on
     with caplog.at_level(logging.WARNING, "taxiway.serving.telemetry"):
         app = create_app(iris.path, tmp_path)
     app.close()
-    assert [says in message for message in caplog.messages] == ([True] if says else [])
+    # The SDK's own threads of the test before may still have something to say.
+    own = [one.getMessage() for one in caplog.records if one.name == "taxiway.serving.telemetry"]
+    assert len(own) == bool(says)
+    assert all(says in message for message in own if says)
     assert collector.received == []
