@@ -22,6 +22,11 @@ for _pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 from tests.stores import classifier, packaged, two_versions, weather  # noqa: E402, F401 - fixtures
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that nobody waits for it in the end."""
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+
+
 def processes_of(home: Path) -> list[psutil.Process]:
     """Every live process, other than this one, whose TAXIWAY_HOME is ``home``."""
     found = []

@@ -212,12 +212,15 @@ def test_a_wheel_that_is_missing_is_said_to_be(
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://127.0.0.1:{server.server_port}/")
         monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
-        with (
-            pytest.raises(PackagingError, match=r"tiny==1\.0 has no .*wheels") as caught,
-            environments.environment(["tiny==1.0"], PYTHON, lambda line: None),
-        ):
-            pass
-        server.shutdown()
+        monkeypatch.setenv("COLUMNS", "40")  # as in a narrow terminal
+        try:
+            with (
+                pytest.raises(PackagingError, match=r"tiny==1\.0 has no .*wheels") as caught,
+                environments.environment(["tiny==1.0"], PYTHON, lambda line: None),
+            ):
+                pass
+        finally:
+            server.shutdown()
     assert "wheel" in caught.value.hint
     assert "network" not in caught.value.hint
 

@@ -133,7 +133,9 @@ def _uv(folder: Path, *words: str) -> None:
         raise PackagingError(
             "An environment could not be made: uv is not installed here.", hint="pip install uv"
         ) from error
-    with processes.started([tool, *words], env=dict(os.environ), cwd=folder, note=folder / _NOTE) as uv:
+    # the reason is read from one line, so uv must not fold it to a terminal's width
+    own = {**os.environ, "COLUMNS": "9999"}
+    with processes.started([tool, *words], env=own, cwd=folder, note=folder / _NOTE) as uv:
         status = uv.wait(_TIMEOUT)
         if status is None:
             raise PackagingError(
