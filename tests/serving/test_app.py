@@ -142,7 +142,7 @@ NO_SHAPE = {
     b'{"records": [{"a": 1}, {"a": 1}], "ids": ["x", "x"]}': "same id twice",
     b'{"records": [{"a": 1}], "times": ["noon"]}': "time of row 0",
     b"[" * 100_000: "not JSON",
-    b"\xff": "not JSON",
+    b"\xff": "not a text in UTF-8",
 }
 
 
@@ -274,9 +274,12 @@ def test_the_schema_describes_this_model(serve: Serve, iris: BuiltModel) -> None
 def test_the_spool_is_its_owners_alone(serve: Serve) -> None:
     served = serve()
     served.post("/predict", [GOOD])
-    (segment,) = served.spool.iterdir()
-    assert stat.S_IMODE(served.spool.stat().st_mode) == 0o700
-    assert stat.S_IMODE(segment.stat().st_mode) == 0o600
+    (segment,) = served.spool.glob("*.spool")
+    (count,) = served.spool.glob("losses/*")
+    for folder in (served.spool, served.spool / "losses"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for file in (segment, count):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize(
