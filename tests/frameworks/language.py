@@ -59,7 +59,7 @@ def config_of(labels: Sequence[str], **more: Any) -> Any:
     return transformers.DistilBertConfig(
         vocab_size=500,
         dim=32,
-        n_layers=2,
+        n_layers=1,
         n_heads=2,
         hidden_dim=64,
         max_position_embeddings=LENGTH,

@@ -144,7 +144,7 @@ def test_a_missing_converter_names_the_extra(package: Package, monkeypatch: pyte
     for name in [name for name in sys.modules if name.partition(".")[0] == "onnxmltools"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "onnxmltools", None)
-    with pytest.raises(PackagingError, match="onnxmltools is not installed") as refused:
+    with pytest.raises(PackagingError, match="onnxmltools must be installed") as refused:
         package(xgboost.XGBClassifier(n_estimators=5).fit(IRIS, SPECIES), IRIS)
     assert refused.value.hint == "pip install 'taxiway[xgboost]'"
 
