@@ -10,21 +10,23 @@ import asyncio
 import gc
 import logging
 import os
+import re
 import socket
+import ssl
 import sys
 from pathlib import Path
 
 import orjson
 
 from taxiway.serving import logs
-from taxiway.serving.admission import is_loopback
+from taxiway.serving.admission import hash_token, is_loopback
 from taxiway.serving.app import App, create_app
 from taxiway.serving.control import Control
 from taxiway.serving.engines.hardware import DEVICES
 from taxiway.serving.handover import door_of
 from taxiway.serving.limits import Limits
 from taxiway.serving.runtime import ModelError
-from taxiway.serving.server import Server
+from taxiway.serving.server import Server, tls_context
 from taxiway.serving.spool import BUDGET_BYTES, SEGMENT_BYTES
 from taxiway.serving.tuning import WAIT_MS, Batching
 
@@ -42,8 +44,9 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"{logs.VARIABLE} is {options.log_format!r}: set it to {' or '.join(logs.FORMATS)}")
     logs.set_up(options.role, options.log_format, _tag(options.model))
     try:
-        token = _token(options)
-        listener = _listener(options, token)
+        token_hash = _token_hash(options)
+        listener = _listener(options, token_hash)
+        tls = _tls(options)
     except (OSError, ValueError) as error:
         parser.error(str(error))
     if options.role == "shadow":
@@ -55,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
             options.role,
             dict(options.policy),
             limits=_limits(options),
-            token=token,
+            token_hash=token_hash,
             threads=options.threads,
             device=options.device,
             batching=Batching(options.batch_rows, options.batch_wait_ms),
@@ -71,12 +74,20 @@ def main(arguments: list[str] | None = None) -> int:
     gc.freeze()
     import uvloop
 
-    uvloop.run(_serve(app, listener, options))
+    uvloop.run(_serve(app, listener, options, tls))
     return 0
 
 
-async def _serve(app: App, listener: socket.socket, options: argparse.Namespace) -> None:
-    server = Server(app, listener, drain_seconds=options.drain_seconds, accept_at_once=not options.controlled)
+async def _serve(
+    app: App, listener: socket.socket, options: argparse.Namespace, tls: ssl.SSLContext | None
+) -> None:
+    server = Server(
+        app,
+        listener,
+        drain_seconds=options.drain_seconds,
+        accept_at_once=not options.controlled,
+        tls=tls,
+    )
     _log.info("%s is ready as %s", app.runtime.tag, options.role)
     control: asyncio.Task[None] | None = None
     if options.controlled:
@@ -116,6 +127,11 @@ def _parser() -> argparse.ArgumentParser:
     secret = parser.add_mutually_exclusive_group()
     secret.add_argument("--token-file", type=Path, metavar="FILE", help="holds the bearer token to ask for")
     secret.add_argument("--token-env", metavar="NAME", help="the environment variable that holds it")
+    secret.add_argument(
+        "--token-hash-file", type=Path, metavar="FILE", help="holds its SHA-256 in hexadecimal instead"
+    )
+    parser.add_argument("--tls-certificate", metavar="FILE", help="serve HTTPS with this PEM certificate")
+    parser.add_argument("--tls-key", metavar="FILE", help="and this key")
     parser.add_argument(
         "--drain-seconds", type=float, default=30.0, help="wait for open connections (default 30)"
     )
@@ -191,7 +207,12 @@ def _policy(text: str) -> tuple[str, str]:
     return kind, action
 
 
-def _token(options: argparse.Namespace) -> str | None:
+def _token_hash(options: argparse.Namespace) -> str | None:
+    if options.token_hash_file is not None:
+        digest = str(options.token_hash_file.read_text().strip())
+        if re.fullmatch("[0-9a-f]{64}", digest) is None:
+            raise ValueError(f"{options.token_hash_file} holds no SHA-256 in hexadecimal")
+        return digest
     if options.token_file is not None:
         token = options.token_file.read_text().strip()
     elif options.token_env is not None:
@@ -201,10 +222,18 @@ def _token(options: argparse.Namespace) -> str | None:
         return None
     if not token:
         raise ValueError("the token is empty")
-    return str(token)
+    return hash_token(str(token))
 
 
-def _listener(options: argparse.Namespace, token: str | None) -> socket.socket:
+def _tls(options: argparse.Namespace) -> ssl.SSLContext | None:
+    if options.tls_certificate is None and options.tls_key is None:
+        return None
+    if options.tls_certificate is None or options.tls_key is None:
+        raise ValueError("--tls-certificate and --tls-key need each other")
+    return tls_context(options.tls_certificate, options.tls_key)
+
+
+def _listener(options: argparse.Namespace, token_hash: str | None) -> socket.socket:
     if options.fd is not None:
         return socket.socket(fileno=options.fd)
     if options.uds is not None:
@@ -217,8 +246,10 @@ def _listener(options: argparse.Namespace, token: str | None) -> socket.socket:
     family, kind, protocol, _, address = socket.getaddrinfo(
         options.host, options.port, type=socket.SOCK_STREAM
     )[0]
-    if not is_loopback(str(address[0])) and token is None:
-        raise ValueError(f"{options.host} is not loopback: name a token by --token-file or --token-env")
+    if not is_loopback(str(address[0])) and token_hash is None:
+        raise ValueError(
+            f"{options.host} is not loopback: name a token by --token-file, --token-env or --token-hash-file"
+        )
     listener = socket.socket(family, kind, protocol)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(address)

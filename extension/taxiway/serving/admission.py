@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 
 from taxiway.serving.problems import Problem
+
+_SCHEME = b"Bearer "
 
 
 def is_loopback(address: str) -> bool:
@@ -12,20 +15,25 @@ def is_loopback(address: str) -> bool:
     return address in ("::1", "::ffff:127.0.0.1") or address.startswith("127.")
 
 
+def hash_token(token: str) -> str:
+    """Give the hex SHA-256 of a token: long and random, it is not guessed from its hash."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
 class Admission:
     """Lets requests in.
 
     Parameters
     ----------
-    token
-        The bearer token that they must carry. Without one, only this machine is let in, wherever the
-        server listens.
+    token_hash
+        What ``hash_token`` gives for the bearer token that they must carry. Without one, only this machine
+        is let in, wherever the server listens.
     concurrency
         The most that may be in progress.
     """
 
-    def __init__(self, token: str | None, concurrency: int) -> None:
-        self._authorization = None if token is None else f"Bearer {token}".encode()
+    def __init__(self, token_hash: str | None, concurrency: int) -> None:
+        self._token = None if token_hash is None else bytes.fromhex(token_hash)
         self._concurrency = concurrency
 
     def admit(self, headers: dict[bytes, bytes], in_progress: int, client: str | None = None) -> None:
@@ -41,8 +49,8 @@ class Admission:
         Problem
             401 or 429.
         """
-        given, wanted = headers.get(b"authorization", b""), self._authorization
-        if wanted is not None and not hmac.compare_digest(given, wanted):
+        wanted = self._token
+        if wanted is not None and not _carries(headers.get(b"authorization", b""), wanted):
             raise Problem(
                 401,
                 "The token is missing or wrong.",
@@ -63,3 +71,8 @@ class Admission:
                 hint="Try again in a second, or send more rows in one request.",
                 headers=((b"retry-after", b"1"),),
             )
+
+
+def _carries(authorization: bytes, wanted: bytes) -> bool:
+    given = hashlib.sha256(authorization.removeprefix(_SCHEME)).digest()
+    return authorization.startswith(_SCHEME) and hmac.compare_digest(given, wanted)

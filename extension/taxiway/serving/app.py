@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import orjson
 
-from taxiway.serving.admission import Admission
+from taxiway.serving.admission import Admission, hash_token
 from taxiway.serving.asgi import Headers, Receive, Scope, Send
 from taxiway.serving.contract import check
 from taxiway.serving.docs import PAGE, origin, write_page
@@ -50,6 +50,7 @@ def create_app(
     *,
     limits: Limits | None = None,
     token: str | None = None,
+    token_hash: str | None = None,
     threads: int | None = None,
     device: str = "auto",
     batching: Batching | None = None,
@@ -72,6 +73,8 @@ def create_app(
         What one request may ask for.
     token
         The bearer token that requests must carry, if any.
+    token_hash
+        Its hex SHA-256, for who does not know the token itself.
     threads
         Threads within one prediction; where None, a large model gets as many as it is faster with.
     device
@@ -96,7 +99,9 @@ def create_app(
         logging.WARNING if contract.verdict == "differs" else logging.INFO, "%s: %s", runtime.tag, contract
     )
     spool = SpoolWriter(Path(spool_dir), role, budget_bytes=spool_budget, segment_bytes=spool_segment)
-    return App(runtime, spool, role, policies, limits or Limits(), token)
+    if token is not None:
+        token_hash = hash_token(token)
+    return App(runtime, spool, role, policies, limits or Limits(), token_hash)
 
 
 class App:
@@ -109,7 +114,7 @@ class App:
         role: Role,
         policies: dict[str, str] | None,
         limits: Limits,
-        token: str | None,
+        token_hash: str | None,
     ) -> None:
         self.runtime = runtime
         self.spool = spool
@@ -121,7 +126,7 @@ class App:
         manifest = runtime.manifest
         self._served = Served(manifest["name"], manifest["version"], role, runtime.signature, limits.rows)
         self._predictor = Predictor(runtime, spool, role, self.metrics, self.mirror, policies, limits)
-        self._admission = Admission(token, limits.concurrency)
+        self._admission = Admission(token_hash, limits.concurrency)
         self._telemetry = connect(manifest["name"], manifest["version"], role, self.metrics, spool)
         self._routes = {
             route.label.format(name=self._served.name, version=self._served.version, role=role): route

@@ -1,7 +1,8 @@
 """The line between a serving process and its master: commands in, events out, on standard input.
 
 Standard input is one end of a socket pair. Commands are lines (``accept``, ``mirror PATH``,
-``mirror``, ``drain SECONDS``), events are JSON lines (``ready``, ``accepting``, ``draining``). When the
+``mirror``, ``pause``, ``measure``, ``drain SECONDS``), events are JSON lines (``ready``, ``accepting``,
+``measured``, ``draining``). When the
 master dies the process serves on, and hands its listening socket to whoever connects to
 ``orphan-<pid>.sock`` in its working folder: the next master goes on with the same socket, so that no
 connection waiting in it is reset.
@@ -18,7 +19,11 @@ import socket
 import orjson
 
 from taxiway.serving.handover import door_of, offer_listener
+from taxiway.serving.metrics import Metrics
 from taxiway.serving.server import Server
+
+#: How the routes end that predict.
+PREDICTING = ("/predict", "/invocations", "/infer", ":predict", ":classify", ":regress")
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +66,10 @@ class Control:
             _tell(writer, "accepting")
         elif verb == "mirror":
             self._server.app.mirror.direct(argument)
+        elif verb == "pause":
+            self._server.pause()
+        elif verb == "measure":
+            _tell(writer, "measured", **_measures(self._server.app.metrics))
         elif verb == "drain":
             self._server.stop(float(argument))
         else:
@@ -71,7 +80,7 @@ class Control:
         _tell(writer, "draining")
 
     def _be_orphan(self) -> None:
-        if not self._server.servers or self._server.listener.family == socket.AF_UNIX:
+        if not self._server.servers or self._server.app.role == "shadow":
             _log.info("the master is gone, and nobody is served here: leaving")
             self._server.stop(0.0)
             return
@@ -83,6 +92,18 @@ class Control:
             self._server.stop()
 
 
-def _tell(writer: asyncio.StreamWriter, event: str) -> None:
+def _tell(writer: asyncio.StreamWriter, event: str, **more: object) -> None:
     with contextlib.suppress(OSError, RuntimeError):
-        writer.write(orjson.dumps({"event": event}) + b"\n")
+        writer.write(orjson.dumps({"event": event, **more}) + b"\n")
+
+
+def _measures(metrics: Metrics) -> dict[str, object]:
+    """Count the predictions that were answered, those that failed here, and how long they took."""
+    counts = [
+        (status, count) for (label, status), count in metrics.requests.items() if label.endswith(PREDICTING)
+    ]
+    return {
+        "answers": sum(count for _, count in counts),
+        "failures": sum(count for status, count in counts if status >= 500),
+        "buckets": metrics.buckets,
+    }

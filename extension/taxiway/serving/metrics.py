@@ -39,13 +39,14 @@ class Metrics:
         self.mirrored: Counter[str] = Counter({"sent": 0, "dropped": 0, "failed": 0})
         #: Of requests that were run together; see ``Batcher``.
         self.joined: Counter[str] = Counter()
-        self._buckets = [0] * (len(BUCKETS) + 1)
+        #: Prediction requests by their time: up to each of ``BUCKETS``, and beyond.
+        self.buckets = [0] * (len(BUCKETS) + 1)
         self._seconds = 0.0
         self._timed = 0
 
     def time(self, seconds: float) -> None:
         """Count one answered prediction request's duration."""
-        self._buckets[bisect_left(BUCKETS, seconds)] += 1
+        self.buckets[bisect_left(BUCKETS, seconds)] += 1
         self._seconds += seconds
         self._timed += 1
 
@@ -96,7 +97,7 @@ class Metrics:
         yield f"# HELP {name} Time to answer a prediction request, once its body is there."
         yield f"# TYPE {name} histogram"
         total = 0
-        for bound, count in zip((*map(str, BUCKETS), "+Inf"), self._buckets, strict=True):
+        for bound, count in zip((*map(str, BUCKETS), "+Inf"), self.buckets, strict=True):
             total += count
             yield f"{name}_bucket{_labels(le=bound)} {total}"
         yield f"{name}_sum {self._seconds:.6f}"

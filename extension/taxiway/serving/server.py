@@ -12,6 +12,7 @@ import contextlib
 import logging
 import signal
 import socket
+import ssl
 import time
 from collections.abc import Generator
 from typing import cast
@@ -26,6 +27,8 @@ BACKLOG = 2048
 _MIRROR_SECONDS = 2.0
 _SETTLE_SECONDS = 0.05
 _POLL_SECONDS = 0.02
+
+_CLOSE = (b"connection", b"close")
 
 _log = logging.getLogger(__name__)
 
@@ -43,10 +46,18 @@ class Server(uvicorn.Server):
         The longest that open connections are waited for on the way out.
     accept_at_once
         Whether to accept without being told.
+    tls
+        With what to serve HTTPS; None for HTTP.
     """
 
     def __init__(
-        self, app: App, listener: socket.socket, *, drain_seconds: float = 30.0, accept_at_once: bool = True
+        self,
+        app: App,
+        listener: socket.socket,
+        *,
+        drain_seconds: float = 30.0,
+        accept_at_once: bool = True,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         config = uvicorn.Config(
             app,
@@ -68,6 +79,7 @@ class Server(uvicorn.Server):
         self.stopping = asyncio.Event()
         self.on_draining = asyncio.Event()
         self._accept_at_once = accept_at_once
+        self._tls = tls
         self.servers: list[asyncio.base_events.Server] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
@@ -81,9 +93,12 @@ class Server(uvicorn.Server):
         self.started = True
 
     async def accept(self) -> None:
-        """Begin to accept connections."""
+        """Begin to accept connections, or again after ``pause``."""
         if self.servers or self.stopping.is_set():
             return
+        self.app.draining = False
+        state = self.server_state
+        state.default_headers = [header for header in state.default_headers if header != _CLOSE]
 
         def protocol() -> Connection:
             return Connection(self.app, self.config, self.server_state)
@@ -92,10 +107,19 @@ class Server(uvicorn.Server):
         # A duplicate, because the original may have to be handed to the next master.
         own = self.listener.dup()
         if own.family == socket.AF_UNIX:
-            server = await loop.create_unix_server(protocol, sock=own, backlog=BACKLOG)
+            server = await loop.create_unix_server(protocol, sock=own, backlog=BACKLOG, ssl=self._tls)
         else:
-            server = await loop.create_server(protocol, sock=own, backlog=BACKLOG)
+            server = await loop.create_server(protocol, sock=own, backlog=BACKLOG, ssl=self._tls)
         self.servers.append(server)
+
+    def pause(self) -> None:
+        """Accept no more connections, and close each that there is after its next answer."""
+        self.app.draining = True
+        state = self.server_state
+        state.default_headers = [header for header in state.default_headers if header != _CLOSE] + [_CLOSE]
+        for server in self.servers:
+            server.close()
+        self.servers.clear()
 
     def stop(self, drain_seconds: float | None = None) -> None:
         """Begin to drain; a second call does not wait for open connections any more."""
@@ -117,11 +141,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
         """Stop accepting, let every connection have its answer, and go."""
-        self.app.draining = True
-        state = self.server_state
-        state.default_headers = [*state.default_headers, (b"connection", b"close")]
-        for server in self.servers:
-            server.close()
+        self.pause()
         # Where a master holds it too, connections go on waiting in it; else they are refused, not stranded.
         self.listener.close()
         self.on_draining.set()
@@ -151,3 +171,22 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Generator[None, None, None]:
         """Leave signals to the event loop, which ``startup`` has told about them."""
         yield
+
+
+def tls_context(certificate: str, key: str) -> ssl.SSLContext:
+    """Read the PEM files of a certificate (with its chain) and of its key.
+
+    Raises
+    ------
+    ValueError
+        They cannot be read, do not belong together, or ask for a passphrase.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        # Without the function, OpenSSL would ask for a passphrase at the terminal.
+        context.load_cert_chain(certificate, key, password=lambda: "")
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error.strerror or str(error)
+        raise ValueError(f"{certificate} and {key} cannot be used for TLS: {reason}") from error
+    return context
