@@ -85,13 +85,14 @@ def _disk() -> tuple[bool, str, str]:
 
 
 def _ledger() -> tuple[bool, str, str]:
-    from taxiway.control.ledger import broken_links, ledger
+    from taxiway.control.audit import audit
+    from taxiway.control.ledger import ledger
 
     with ledger().reading() as session:
-        broken = broken_links(session)
+        findings = audit(session).findings
     url = ledger().engine.url.render_as_string(hide_password=True)
-    if broken:
-        return False, f"{url}: event {broken[0]} was changed", "Restore the ledger from a backup."
+    if findings:
+        return False, f"{url}: {findings[0].text}", "taxiway audit"
     return True, url, ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,18 +14,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, func, inspect, select
+from sqlalchemy import URL, Connection, Engine, Row, create_engine, event, func, inspect, select, update
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
 
-from taxiway.control.tables import EventRow
-from taxiway.errors import InputError, TaxiwayError
+from taxiway.control.tables import EventRow, Table
+from taxiway.errors import CorruptionError, InputError, TaxiwayError
 from taxiway.settings import settings
 
-REVISION = "0001"
+REVISION = "0002"
 WRITER_LOCK = 0x7A71  # any number that no other user of the database takes
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_HEAD = Table.metadata.tables["head"]
 
 
 def now() -> datetime:
@@ -58,72 +60,177 @@ class Ledger:
     """
 
     def __init__(self, url: str) -> None:
-        try:
-            parsed = make_url(url)
-            if parsed.get_backend_name() == "sqlite" and parsed.database:
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                # SQLite gives its -wal and -shm files the mode of this one
-                os.close(os.open(parsed.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            self.engine = create_engine(parsed)
-        except (ArgumentError, NoSuchModuleError) as error:
-            raise InputError(
-                f"TAXIWAY_DATABASE_URL is not a database URL that can be used: {error}.",
-                hint="Unset it to use SQLite, or give one such as postgresql+psycopg://user@host/name.",
-            ) from error
-        if self.engine.dialect.name == "sqlite":
-            _configure_sqlite(self.engine)
-        try:
+        parsed = _address(url)
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            self.engine = _sqlite(parsed, Path(parsed.database))
+            reading: dict[str, Any] = {}
+        else:
+            self.engine = _postgresql(parsed)
+            # All queries of one session see one state, as SQLite's do
+            reading = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        self._readers = self.engine.execution_options(taxiway_read=True, **reading)
+        with _explained(parsed):
             self._migrate()
-        except DatabaseError as error:
-            raise TaxiwayError(
-                f"The ledger cannot be opened: {error.orig}.",
-                hint="Check that its folder is writable and its disk is not full, or set TAXIWAY_HOME.",
-            ) from error
 
     def _migrate(self) -> None:
         """Bring the schema up to date; a schema that already is costs one query."""
-        with self.engine.connect().execution_options(taxiway_read=True) as connection:
-            if inspect(connection).has_table("alembic_version"):
-                found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-                if found == REVISION:
-                    return
+        with self._readers.connect() as connection:
+            if _revision(connection) == REVISION:
+                return
         from alembic import command
         from alembic.config import Config
 
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS))
         with self.engine.begin() as connection:
+            _one_writer(connection)
+            found = _revision(connection)
+            if found > REVISION:
+                raise TaxiwayError(
+                    f"The ledger is of a newer Taxiway: its revision is {found}, this one knows {REVISION}.",
+                    hint="Install that Taxiway: pip install --upgrade taxiway.",
+                )
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
-        """Open a session that commits at the end of the block, or changes nothing."""
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
-            if self.engine.dialect.name == "postgresql":  # one writer at a time, as with BEGIN IMMEDIATE
-                session.execute(select(func.pg_advisory_xact_lock(WRITER_LOCK)))
+        """Open a session that commits at the end of the block, or changes nothing.
+
+        Raises
+        ------
+        TaxiwayError
+            The database cannot be written: it is locked, its disk is full, its server is away.
+        """
+        with (
+            _explained(self.engine.url),
+            Session(self.engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            _one_writer(session.connection())
             yield session
+            session.flush()
+            session.connection().execute(update(_HEAD).values(changes=_HEAD.c.changes + 1))
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """Open a session to read with, which never waits for a writer."""
-        with Session(
-            self.engine.execution_options(taxiway_read=True), expire_on_commit=False, autoflush=False
-        ) as session:
+        """Open a session to read with, which never waits for a writer and sees one state throughout."""
+        with (
+            _explained(self.engine.url),
+            Session(self._readers, expire_on_commit=False, autoflush=False) as session,
+        ):
             yield session
 
     def data_version(self) -> str:
-        """Give a token that changes whenever the ledger may have changed; cheap enough to poll."""
-        with self.engine.connect().execution_options(taxiway_read=True) as connection:
-            last_event = connection.execute(select(func.max(EventRow.id))).scalar()
-            if self.engine.dialect.name != "sqlite":
-                return f"{last_event}"
-        wal = Path(f"{self.engine.url.database}-wal")
-        try:
-            stat = wal.stat()
-        except FileNotFoundError:
-            return f"{last_event}"
-        return f"{last_event}-{stat.st_size}-{stat.st_mtime_ns}"
+        """Give a token that changes with every transaction; cheap enough to poll."""
+        with _explained(self.engine.url), self._readers.connect() as connection:
+            return str(connection.exec_driver_sql("SELECT changes FROM head").scalar())
+
+
+def _address(url: str) -> URL:
+    """Read a ledger's URL; of PostgreSQL's drivers, psycopg is the one that is used."""
+    hint = "Unset it to use SQLite, or give one such as postgresql://user@host/name."
+    try:
+        parsed = make_url(url)
+        if parsed.drivername in ("postgres", "postgresql"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        name = parsed.get_backend_name()
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise InputError(
+            f"TAXIWAY_DATABASE_URL is not a database URL that can be used: {error}.", hint=hint
+        ) from error
+    if name not in ("sqlite", "postgresql"):
+        raise InputError(f"TAXIWAY_DATABASE_URL names {name}, which no ledger can lie in.", hint=hint)
+    return parsed
+
+
+def _sqlite(url: URL, path: Path) -> Engine:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # SQLite gives its -wal and -shm files the mode of this one
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise TaxiwayError(
+            f"The ledger cannot be opened: {error}.", hint="Make its folder writable, or set TAXIWAY_HOME."
+        ) from error
+    engine = create_engine(url, json_serializer=_json)
+    _configure_sqlite(engine)
+    return engine
+
+
+def _postgresql(url: URL) -> Engine:
+    try:
+        from psycopg.types.string import StrDumperUnknown
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "A ledger in PostgreSQL needs psycopg.", hint="Install it: pip install 'taxiway[postgres]'."
+        ) from error
+
+    class WithoutNul(StrDumperUnknown):
+        """PostgreSQL's text has no NUL, which a crashing process may well have logged."""
+
+        def dump(self, obj: str) -> Any:
+            return super().dump(obj.replace("\0", ""))
+
+    engine = create_engine(
+        url,
+        json_serializer=_json,
+        pool_pre_ping=True,  # the server may have been started anew
+        connect_args={"application_name": "taxiway", "connect_timeout": 10},
+    )
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _: Any) -> None:
+        connection.adapters.register_dumper(str, WithoutNul)
+
+    return engine
+
+
+def _json(value: Any) -> str:
+    """Write JSON as the standard has it; PostgreSQL takes no NaN and no infinity, and they become null."""
+    try:
+        return json.dumps(value, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _revision(connection: Connection) -> str:
+    """Read which revision the schema has; empty if there is none."""
+    if not inspect(connection).has_table("alembic_version"):
+        return ""
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() or ""
+
+
+def _one_writer(connection: Connection) -> None:
+    """Wait for the writers before this one, as SQLite's BEGIN IMMEDIATE does."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(WRITER_LOCK)))
+
+
+@contextmanager
+def _explained(url: URL) -> Iterator[None]:
+    """Say in one sentence what the database's own error means; an error of the code's is left as it is."""
+    try:
+        yield
+    except DatabaseError as error:
+        if type(error) not in (DatabaseError, OperationalError):
+            raise
+        reason = str(error.orig).strip().rstrip(".").replace("\n", " ")
+        if url.get_backend_name() == "postgresql":
+            hint = f"Check that the server runs: {url.render_as_string(hide_password=True)}."
+        elif "locked" in reason:
+            hint = "Another process has been writing for too long; try again, or see `taxiway agent status`."
+        else:
+            hint = "Check that its folder is writable and its disk is not full, or set TAXIWAY_HOME."
+        raise TaxiwayError(f"The ledger cannot be used: {reason}.", hint=hint) from error
 
 
 def _configure_sqlite(engine: Engine) -> None:
@@ -173,27 +280,29 @@ def record(
     data
         JSON-able details.
     """
-    previous = session.execute(select(EventRow.hash).order_by(EventRow.id.desc()).limit(1)).scalar() or ""
+    session.flush()
+    head = session.connection().execute(select(_HEAD.c.events, _HEAD.c.hash)).one_or_none()
+    if head is None:
+        raise CorruptionError(
+            "The ledger's head is gone.", hint="`taxiway audit` says more; `taxiway restore` brings a backup."
+        )
     row = EventRow(
-        time=now(), endpoint=endpoint, kind=kind, actor=by, text=text, data=data, previous_hash=previous
+        time=now(),
+        endpoint=endpoint,
+        kind=kind,
+        actor=by,
+        text=text.replace("\0", ""),
+        data=json.loads(_json(data)),  # as it will be read
+        previous_hash=head.hash,
     )
     row.hash = event_hash(row)
     session.add(row)
     session.flush()
+    session.connection().execute(update(_HEAD).values(events=head.events + 1, hash=row.hash))
     return row
 
 
-def event_hash(row: EventRow) -> str:
+def event_hash(row: EventRow | Row[Any]) -> str:
     """SHA-256 over an event's content and its predecessor's hash."""
     content = [row.previous_hash, row.time.isoformat(), row.endpoint, row.kind, row.actor, row.text, row.data]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def broken_links(session: Session) -> list[int]:
-    """Give the ids of events whose hash or link does not hold; empty for an untouched ledger."""
-    broken, previous = [], ""
-    for row in session.scalars(select(EventRow).order_by(EventRow.id)):
-        if row.previous_hash != previous or event_hash(row) != row.hash:
-            broken.append(row.id)
-        previous = row.hash
-    return broken

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     DateTime,
     Dialect,
     ForeignKey,
     Index,
+    Integer,
     String,
     Text,
     TypeDecorator,
@@ -43,6 +45,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+# What counts rows, bytes or requests passes 2³¹ within days of load
+Count = Annotated[int, mapped_column(BigInteger().with_variant(Integer(), "sqlite"))]
+
+
 class Table(DeclarativeBase):
     """Base of all tables."""
 
@@ -57,7 +63,8 @@ class EndpointRow(Table):
     """The desired state of one endpoint.
 
     ``generation`` grows with every change of it; ``learned`` is how many outcomes of the live Model a
-    retraining run has already seen, or were there when it went live.
+    retraining run has already seen, or were there when it went live. ``options`` holds what the user gave of
+    limits, device, bake, address, TLS and the token's hash; what is not in it has its default.
     """
 
     __tablename__ = "endpoints"
@@ -73,8 +80,9 @@ class EndpointRow(Table):
     workers: Mapped[int] = mapped_column(default=1)
     port: Mapped[int] = mapped_column(default=0)
     policies: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    options: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     generation: Mapped[int] = mapped_column(default=1)
-    learned: Mapped[int] = mapped_column(default=0)
+    learned: Mapped[Count] = mapped_column(default=0)
     created: Mapped[datetime]
     updated: Mapped[datetime]
 
@@ -117,6 +125,21 @@ class EventRow(Table):
     hash: Mapped[str] = mapped_column(String(64))
 
 
+class HeadRow(Table):
+    """The ledger's newest state, in the one row of this table.
+
+    ``changes`` grows with every transaction that may have written; ``events`` and ``hash`` are the number of
+    events and the newest one's hash, so that one that is removed from the end shows.
+    """
+
+    __tablename__ = "head"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, default=1)
+    changes: Mapped[Count] = mapped_column(default=0)
+    events: Mapped[Count] = mapped_column(default=0)
+    hash: Mapped[str] = mapped_column(String(64), default="")
+
+
 class LeaseRow(Table):
     """Who may act now."""
 
@@ -137,7 +160,7 @@ class SegmentRow(Table):
 
     path: Mapped[str] = mapped_column(String(1000), primary_key=True)
     endpoint: Mapped[str] = mapped_column(String(100), index=True)
-    offset: Mapped[int]
+    offset: Mapped[Count]
 
 
 class PartRow(Table):
@@ -152,7 +175,7 @@ class PartRow(Table):
     window_start: Mapped[datetime | None]
     role: Mapped[str] = mapped_column(String(10), default="")
     model: Mapped[str] = mapped_column(String(200), default="")
-    rows: Mapped[int]
+    rows: Mapped[Count]
     path: Mapped[str] = mapped_column(Text)
 
 
@@ -166,7 +189,7 @@ class WindowRow(Table):
     model: Mapped[str] = mapped_column(String(200), primary_key=True)
     role: Mapped[str] = mapped_column(String(10), primary_key=True)
     end: Mapped[datetime]
-    rows: Mapped[int]
+    rows: Mapped[Count]
     profile: Mapped[str] = mapped_column(Text)
     judged: Mapped[bool] = mapped_column(default=False)
     drift: Mapped[list[Any]] = mapped_column(default=list)
@@ -183,8 +206,8 @@ class SchemaRow(Table):
     kind: Mapped[str] = mapped_column(String(20), primary_key=True)
     column: Mapped[str] = mapped_column(String(500), primary_key=True)
     model: Mapped[str] = mapped_column(String(200))
-    count: Mapped[int]
-    requests: Mapped[int]
+    count: Mapped[Count]
+    requests: Mapped[Count]
     rejected: Mapped[bool]
     expected: Mapped[str] = mapped_column(Text, default="")
     found: Mapped[str] = mapped_column(Text, default="")
