@@ -26,7 +26,9 @@ def test_what_was_written_is_read_back_from_any_offset(tmp_path: Path) -> None:
     records, offset = read_segment(segment)
     assert records == [{"n": 0}]
     assert read_segment(segment, offset) == ([], offset)
+    assert read_segment(segment, most=0) == ([], 8)
     writer.append({"n": 1, "text": "å"})
+    assert read_segment(segment, most=1) == ([{"n": 0}], offset)
     records, offset = read_segment(segment, offset)
     assert records == [{"n": 1, "text": "å"}]
     assert offset < segment.stat().st_size, "room is set aside"

@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 
     from taxiway.packaging.model import Model
 
-MOST_RECORDS = 50_000
+MOST_RECORDS = 20_000
+MOST_ROUNDS = 10
 LOOK_SECONDS = 30.0
 FORGET_SECONDS = 3600.0
 ORPHAN_SECONDS = 60.0  # a file is written before the commit that names it
@@ -79,7 +80,7 @@ class Monitor:
         for row in rows:
             try:
                 spool = Path(name) if (name := spools.get(row.name)) else None
-                read = self._ingest(row, spool) if spool else False
+                read = self._ingest_all(row, spool) if spool else False
                 lost = self._has_lost(spool) if spool else False
                 judged = self._judge(row)
                 if read or lost or judged or look:
@@ -95,21 +96,38 @@ class Monitor:
             raise failed  # after every endpoint had its turn; the supervisor tells that the monitor stopped
         return busy
 
-    def _ingest(self, row: EndpointRow, spool: Path) -> bool:
-        """Commit new records, as Parquet parts and merged profiles, with the offsets they end at."""
+    def _ingest_all(self, row: EndpointRow, spool: Path) -> bool:
+        """Read what is new, a bounded number of records in memory at a time; tell whether there was any."""
+        read = 0
+        for _ in range(MOST_ROUNDS):
+            found = self._ingest(row, spool)
+            read += found
+            if found < MOST_RECORDS:
+                break
+        return read > 0
+
+    def _ingest(self, row: EndpointRow, spool: Path) -> int:
+        """Commit new records, as Parquet parts and merged profiles, with the offsets they end at.
+
+        Returns
+        -------
+        int
+            How many records: at most ``MOST_RECORDS``.
+        """
         records: list[dict[str, Any]] = []
         ends: dict[Path, int] = {}
         with self.ledger.reading() as session:
             known = _offsets(session, row.name)
         for path in list_segments(spool):
             with contextlib.suppress(FileNotFoundError):
-                found, ends[path] = read_segment(path, known.get(str(path), 0))
+                most = MOST_RECORDS - len(records)
+                found, ends[path] = read_segment(path, known.get(str(path), 0), most=most)
                 records += found
             if len(records) >= MOST_RECORDS:
                 break
         if not records:
             self._tidy(row.name, ends)
-            return False
+            return 0
         predictions = prediction_log.predictions_frame(records)
         outcomes = prediction_log.outcomes_frame(records)
         # all that is slow comes before the transaction, which holds off every other writer
@@ -120,7 +138,7 @@ class Monitor:
             changed.append(parts.write(row.name, "outcome", outcomes))
         with self.ledger.transaction() as session:
             if _offsets(session, row.name) != known:
-                return False  # another monitor, of an agent that was being killed, has read the same
+                return 0  # another monitor, of an agent that was being killed, has read the same
             for entry in changed:
                 session.merge(entry)
             session.flush()
@@ -135,7 +153,7 @@ class Monitor:
         groups = {(part.kind, part.window_start, part.model, part.role) for part in written}
         compaction.compact(self.ledger, row.name, groups)
         log.info("%s: %d predictions, %d outcomes", row.name, len(predictions), len(outcomes))
-        return True
+        return len(records)
 
     def _has_lost(self, spool: Path) -> bool:
         """Whether a serving process could not write something down since the last cycle."""

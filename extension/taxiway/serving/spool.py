@@ -255,7 +255,7 @@ def is_finished(path: Path) -> bool:
     return True
 
 
-def read_segment(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+def read_segment(path: Path, offset: int = 0, *, most: int | None = None) -> tuple[list[dict[str, Any]], int]:
     """Read a segment's records from a byte offset on.
 
     Parameters
@@ -264,6 +264,8 @@ def read_segment(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int
         The segment.
     offset
         Where to start: 0, or what an earlier call gave.
+    most
+        The most records to read; None for all.
 
     Returns
     -------
@@ -278,7 +280,9 @@ def read_segment(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int
                 return [], 0
             offset = len(MAGIC)
         file.seek(offset)
-        while len(header := file.read(_HEADER.size)) == _HEADER.size:
+        while most is None or len(records) < most:
+            if len(header := file.read(_HEADER.size)) < _HEADER.size:
+                break
             length, checksum = _HEADER.unpack(header)
             if not 0 < length <= MAX_RECORD_BYTES:
                 break
