@@ -28,6 +28,8 @@ class Settings(BaseSettings):
         Seconds between two monitoring cycles.
     window
         The default window of a new endpoint.
+    agent_lease
+        Seconds that an agent which is cut off, or frozen, keeps others from taking over.
     """
 
     model_config = SettingsConfigDict(env_prefix="TAXIWAY_", extra="ignore")
@@ -36,6 +38,7 @@ class Settings(BaseSettings):
     database_url: str = ""
     monitor_interval: float = Field(default=5.0, gt=0)
     window: Window = "hour"
+    agent_lease: float = Field(default=30.0, ge=1)
 
     @property
     def store(self) -> Path:

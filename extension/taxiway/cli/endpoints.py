@@ -19,6 +19,23 @@ def deploy(
     endpoint: Annotated[str | None, typer.Option(help="The endpoint; the Model's name if not given.")] = None,
     window: Annotated[str | None, typer.Option(help="hour, day, week or month.")] = None,
     workers: Annotated[int | None, typer.Option(help="Serving processes.")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Where to listen; with a token wherever others can reach it.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="The port; 0 is one that is free.")] = None,
+    uds: Annotated[str | None, typer.Option(help="A Unix socket to listen on instead; '' is none.")] = None,
+    cpus: Annotated[float | None, typer.Option(help="Cores of each serving process; 0 is no limit.")] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="Memory of each serving process, such as 2GiB; 0 is no limit.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or gpu.")] = None,
+    bake: Annotated[
+        float | None,
+        typer.Option(help="Seconds in which a new Model that is worse is sent back; 0 is none."),
+    ] = None,
+    tls_certificate: Annotated[str | None, typer.Option(help="The PEM file to serve HTTPS with.")] = None,
+    tls_key: Annotated[str | None, typer.Option(help="Its key's PEM file.")] = None,
+    new_token: Annotated[bool, typer.Option("--new-token", help="Make a token, and show it once.")] = False,
     override: Annotated[
         list[str] | None, typer.Option(help="A blocking check that may have failed; repeatable.")
     ] = None,
@@ -33,11 +50,24 @@ def deploy(
         endpoint=endpoint,
         window=window,  # type: ignore[arg-type]
         workers=workers,
+        host=host,
+        port=port,
+        uds=uds,
+        cpus=cpus,
+        memory=memory,
+        device=device,  # type: ignore[arg-type]
+        bake=bake,
+        tls_certificate=tls_certificate,
+        tls_key=tls_key,
+        new_token=new_token,
         override=override or (),
         timeout=timeout,
         channel="cli",
     )
     print(f"{deployed.live} is live on {deployed.name}: {deployed.url}")
+    if deployed.token:
+        print(f"Its token, which is shown this once and kept nowhere: {deployed.token}")
+        print('Clients send it as "Authorization: Bearer TOKEN"; taxiway reads it from TAXIWAY_TOKEN.')
 
 
 @endpoints_app.command("list")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Annotated
 
 import typer
@@ -49,20 +51,91 @@ def agent_stop(
     print("The agent has stopped." if keep_serving else "The agent and all serving processes have stopped.")
 
 
+@agent_app.command("run")
+def agent_run(
+    standby: Annotated[
+        bool, typer.Option("--standby", help="Wait while another agent works, then take over.")
+    ] = False,
+) -> None:
+    """Be the agent, in the foreground, until told to stop."""
+    from taxiway.control.agent_process import STANDBY
+
+    flags = [STANDBY] if standby else []
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "taxiway.control.agent", *flags])  # noqa: S606
+
+
 @agent_app.command("status")
 def agent_status(json_: Json = False) -> None:
-    """Tell what the agent does now."""
-    from taxiway.control import views
+    """Tell what the agent does now, to every endpoint."""
+    from dataclasses import asdict
 
-    state = views.agent()
+    from taxiway.control import agent_process, service, views
+
+    state = agent_process.status()
+    endpoints = [asdict(one) for one in state.endpoints]
+    standing_by, unit = agent_process.standing_by(), service.installed()
     if json_:
-        return show.as_json(state)
-    if state["running"]:
-        since = show.local_time(state["since"])
-        print(f"The agent runs as process {state['pid']} since {since}: {state['doing']}.")
+        more = {
+            "host": state.host,
+            "standing_by": standing_by,
+            "endpoints": endpoints,
+            "service": str(unit) if unit else None,
+        }
+        return show.as_json({**views.agent(), **more})
+    if state.running and state.since is not None:
+        since, where = show.local_time(state.since.isoformat()), "" if state.here else f" on {state.host}"
+        print(f"The agent runs as process {state.pid}{where} since {since}: {state.doing}.")
     else:
         print("No agent is running. `taxiway agent start` starts it.")
+    for pid in standing_by:
+        print(f"Process {pid} stands by.")
+    print(f"It starts with this machine: {unit}." if unit else "It does not start with this machine.")
+    if state.running and state.here:
+        show.table(
+            endpoints,
+            {
+                "ENDPOINT": "name",
+                "DOES": "doing",
+                "SINCE": lambda row: show.local_time(row["since"]),
+                "NEXT": lambda row: show.local_time(row["due"]) if row["due"] else "now",
+                "FAILURES": lambda row: str(row["failures"] or ""),
+                "REASON": "reason",
+            },
+            empty="There is no endpoint to look after.",
+        )
     return None
+
+
+@agent_app.command("install")
+def agent_install(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; print what would be.")] = False,
+) -> None:
+    """Let the agent start with this machine: write its systemd user unit, or launchd agent."""
+    from taxiway.control import service
+
+    files = service.files()
+    for path, text in files.items():
+        if dry_run:
+            print(f"# {path}\n{text}")
+    if not dry_run:
+        service.install(files)
+        print("Wrote " + " and ".join(str(path) for path in files) + ".")
+    print("To start it now, and with this machine, run:")
+    for line in service.start_commands():
+        print(f"  {line}")
+
+
+@agent_app.command("uninstall")
+def agent_uninstall() -> None:
+    """Take away what `install` wrote."""
+    from taxiway.control import service
+
+    removed = service.uninstall()
+    print("Removed " + " and ".join(map(str, removed)) + "." if removed else "Nothing was installed.")
+    if removed:
+        print("If it still runs, end it with:")
+        for line in service.stop_commands():
+            print(f"  {line}")
 
 
 @app.command()

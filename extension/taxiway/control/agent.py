@@ -6,161 +6,168 @@ is something to read, and runs retraining notebooks. Killed at any point, the ne
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from types import FrameType
 
 from sqlalchemy import select
 
 from taxiway.control import logs
-from taxiway.control.agent_process import is_agent
-from taxiway.control.ledger import Ledger, ledger, now, record
+from taxiway.control.lease import RENEWALS, DeposedError, Lease
+from taxiway.control.ledger import Ledger, ledger
+from taxiway.control.loops import Journal, Loops
 from taxiway.control.monitor_process import MonitorSupervisor
-from taxiway.control.reconcile import Reconciler
 from taxiway.control.retraining import RunSupervisor
-from taxiway.control.tables import EndpointRow, LeaseRow
-from taxiway.errors import AgentError
+from taxiway.control.tables import EndpointRow
+from taxiway.errors import AgentError, TaxiwayError
 from taxiway.settings import settings
 
-LEASE = "agent"
-LEASE_SECONDS = 60.0  # a holder that died on this machine is seen by its process at once
-RENEW_SECONDS = 2.0
+MOST_RENEW_SECONDS = 5.0
 POLL_SECONDS = 0.1
+STANDBY_SECONDS = 0.5
+HELD = 3  # exit status: another agent works
+DEPOSED = 4  # exit status: another agent took over
 
 log = logging.getLogger("taxiway.agent")
 
 
 class Agent:
-    """The agent's loop.
+    """The agent's main loop; what is done to endpoints is done in ``Loops``.
 
-    Raises
-    ------
-    AgentError
-        Another agent holds the lease.
+    Parameters
+    ----------
+    book
+        The ledger.
+    standby
+        Where another agent works, wait until it does not, instead of refusing.
     """
 
-    def __init__(self, book: Ledger) -> None:
-        self.ledger = book
-        self.holder = f"{socket.gethostname()}:{os.getpid()}:{time.time_ns()}"
+    def __init__(self, book: Ledger, *, standby: bool = False) -> None:
+        self.lease = Lease(book, settings().agent_lease, standby=standby)
+        self.ledger = self.lease.ledger
+        self.standby = standby
         self.stopping = False
-        self.reconcilers: dict[str, Reconciler] = {}
-        self.monitor = MonitorSupervisor(book)
-        self.runs = RunSupervisor(book)
+        self.deposed = False
+        self.loops = Loops(self.ledger, self._depose)
+        self.monitor = MonitorSupervisor(self.ledger)
+        self.runs = RunSupervisor(self.ledger)
         self._home = settings().home
-        self._lost = False
-        self._renewed = 0.0
+        self._journal = Journal(self._home / "agent.json")
+        self._renew_due = 0.0
         self._token = ""
         self._rows: list[EndpointRow] = []
 
     def run(self) -> None:
-        """Work until told to stop, or until the lease is lost."""
-        self._take_lease()
+        """Work until told to stop, or until the lease is lost.
+
+        Raises
+        ------
+        AgentError
+            Another agent holds the lease, and this one does not stand by.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        log.info("the agent holds the lease as %s", self.holder)
+        self._take_lease()
+        if self.stopping:
+            return
+        log.info("the agent holds the lease as %s", self.lease.holder)
         try:
             while not self.stopping:
-                self._guarded("a round", self._tick)
+                self._guarded("a round", self._round)
                 time.sleep(POLL_SECONDS)
         finally:
+            self.loops.end()
             self.monitor.stop()
-            if not self._lost:  # else the runs are the new holder's, and so is the lease
-                self.runs.stop()
-                self._drop_lease()
+            if not self.deposed:  # else the runs are the new holder's, and so is the lease
+                self._guarded("the end", self._end)
             log.info("the agent has stopped")
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         self.stopping = True
 
-    def _tick(self) -> None:
+    def _depose(self) -> None:
+        self.deposed = self.stopping = True
+
+    def _take_lease(self) -> None:
+        """Take the lease, or wait for it where this agent stands by."""
+        waiting = None
+        while not self.stopping and (holder := self.lease.blocked_by() or self.lease.take()) is not None:
+            if not self.standby:
+                raise AgentError(
+                    f"An agent is running already (process {holder.pid}).",
+                    hint="`taxiway agent status` shows it.",
+                )
+            if waiting != holder.holder:
+                waiting = holder.holder
+                log.info("standing by while %s holds the lease", waiting)
+            time.sleep(STANDBY_SECONDS)
+
+    def _round(self) -> None:
         monotonic = time.monotonic()
         if not self._home.is_dir():
             log.warning("%s was removed, and with it the reason to run", self._home)
-            self._lost = self.stopping = True
+            self._depose()
             return
-        if monotonic - self._renewed >= RENEW_SECONDS:
-            self._renew_lease([row for row in self._rows if row.desired == "running"])
-            self._renewed = monotonic
-            if self.stopping:
-                return
+        if monotonic >= self._renew_due:
+            self.lease.renew(self._doing())
+            self._renew_due = monotonic + min(MOST_RENEW_SECONDS, self.lease.seconds / RENEWALS)
         token = self.ledger.data_version()
         if token != self._token:
-            self._token = token
             with self.ledger.reading() as session:
                 self._rows = list(session.scalars(select(EndpointRow)))
-        for row in self._rows:
-            reconciler = self.reconcilers.setdefault(row.name, Reconciler(self.ledger, row.name))
-            if row.desired == "absent" and reconciler.applied == row.generation and not reconciler.failures:
-                continue
-            reconciler.run(row, monotonic)
+            self._token = token
+        self.loops.want(self._rows)
+        self._guarded("the journal", lambda: self._journal.write(self.loops.activities(), monotonic))
         running = [row for row in self._rows if row.desired == "running"]
         self._guarded("the monitor", lambda: self.monitor.supervise(running, monotonic))
         self._guarded("retraining", lambda: self.runs.supervise(monotonic))
 
+    def _doing(self) -> str:
+        running = sum(row.desired == "running" for row in self._rows)
+        parts = [f"{running} endpoint{'' if running == 1 else 's'}"]
+        return "watching " + ", ".join(parts + self.monitor.doing() + self.runs.doing())
+
+    def _end(self) -> None:
+        self.runs.stop()
+        self.lease.drop()
+
     def _guarded(self, what: str, work: Callable[[], None]) -> None:
-        """One part's failure must not end the others."""
+        """One part's failure must not end the others; that the lease is lost ends all."""
         try:
             work()
+        except DeposedError as error:
+            log.warning("%s: %s", what, error)
+            self._depose()
         except Exception:
             log.exception("%s failed", what)
             time.sleep(1)
 
-    def _take_lease(self) -> None:
-        with self.ledger.transaction() as session:
-            row = session.get(LeaseRow, LEASE)
-            if row is not None and row.expires > now() and _alive(row):
-                raise AgentError(
-                    f"An agent is running already (process {row.pid}).",
-                    hint="`taxiway agent status` shows it.",
-                )
-            if row is None:
-                row = LeaseRow(name=LEASE)
-                session.add(row)
-            row.holder, row.pid, row.since = self.holder, os.getpid(), now()
-            row.expires = now() + timedelta(seconds=LEASE_SECONDS)
-            row.doing = "starting"
-            record(session, "agent started", f"The agent started as process {os.getpid()}.", by="agent")
-
-    def _renew_lease(self, running: list[EndpointRow]) -> None:
-        parts = [f"{len(running)} endpoint{'' if len(running) == 1 else 's'}"]
-        parts += self.monitor.doing() + self.runs.doing()
-        with self.ledger.transaction() as session:
-            row = session.get(LeaseRow, LEASE)
-            if row is None or row.holder != self.holder:
-                log.warning("the lease is held by %s now", row.holder if row else "nobody")
-                self._lost = self.stopping = True
-                return
-            row.expires = now() + timedelta(seconds=LEASE_SECONDS)
-            row.doing = "watching " + ", ".join(parts)
-
-    def _drop_lease(self) -> None:
-        with self.ledger.transaction() as session:
-            row = session.get(LeaseRow, LEASE)
-            if row is not None and row.holder == self.holder:
-                session.delete(row)
-                record(session, "agent stopped", f"The agent (process {os.getpid()}) stopped.", by="agent")
-
-
-def _alive(row: LeaseRow) -> bool:
-    """Tell whether a lease's holder still lives; on another machine only its expiry can tell."""
-    return not row.holder.startswith(socket.gethostname() + ":") or is_agent(row.pid)
-
 
 def main() -> None:
     """Run the agent in this process, logging to standard error."""
-    logs.configure()
-    settings().home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    parser = argparse.ArgumentParser(prog="python -m taxiway.control.agent", description="Run the agent.")
+    parser.add_argument(
+        "--standby", action="store_true", help="wait while another agent works, then take over"
+    )
+    arguments = parser.parse_args()
+    logs.configure("agent")
+    os.umask(0o077)
     try:
-        Agent(ledger()).run()
+        settings().home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        agent = Agent(ledger(), standby=arguments.standby)
+        agent.run()
     except AgentError as error:
         log.error("%s", error)
-        raise SystemExit(3) from error
+        raise SystemExit(HELD) from error
+    except TaxiwayError as error:
+        log.error("%s", error)
+        raise SystemExit(1) from error
+    raise SystemExit(DEPOSED if agent.deposed else 0)
 
 
 if __name__ == "__main__":

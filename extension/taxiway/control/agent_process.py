@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,34 +15,69 @@ import psutil
 from sqlalchemy import select
 
 from taxiway.backends import EndpointRef, Suspendable
+from taxiway.control.lease import LEASE, is_agent, is_alive, is_here
 from taxiway.control.ledger import actor, ledger, now, record
+from taxiway.control.loops import Activity, read_journal
 from taxiway.control.tables import EndpointRow, LeaseRow, ObservationRow
 from taxiway.errors import AgentError, TaxiwayError
 from taxiway.settings import settings
 
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
+MOST_LOG_BYTES = 10_000_000
+STANDBY = "--standby"
 _started: list[subprocess.Popen[bytes]] = []  # agents that this process started, to be reaped when they end
 
 
 @dataclass(frozen=True, slots=True)
 class AgentState:
-    """What the agent does now."""
+    """What the agent does now.
+
+    Attributes
+    ----------
+    host
+        The machine it runs on.
+    here
+        Whether that is this one.
+    endpoints
+        What it does to each endpoint; empty where it runs on another machine.
+    """
 
     running: bool
     pid: int | None = None
     since: datetime | None = None
     doing: str = ""
+    host: str = ""
+    here: bool = True
+    endpoints: tuple[Activity, ...] = ()
 
 
 def status() -> AgentState:
     """Look whether an agent holds the lease, and what it does."""
     _reap()
     with ledger().reading() as session:
-        row = session.get(LeaseRow, "agent")
-    if row is None or row.expires < now() or not is_agent(row.pid):
+        row = session.get(LeaseRow, LEASE)
+    if row is None or row.expires < now() or not is_alive(row):
         return AgentState(False)
-    return AgentState(True, row.pid, row.since, row.doing)
+    here = is_here(row)
+    activities = read_journal(settings().home / "agent.json", row.pid) if here else []
+    host = row.holder.rsplit(":", 2)[0]
+    return AgentState(True, row.pid, row.since, row.doing, host, here, tuple(activities))
+
+
+def standing_by() -> list[int]:
+    """Give the ids of this machine's agents, of this home, that wait for the one that works to go."""
+    home, found = str(settings().home), []
+    for process in psutil.process_iter():
+        try:
+            words = process.cmdline()
+            ours = process.environ().get("TAXIWAY_HOME") == home
+        except psutil.Error:
+            continue
+        if ours and STANDBY in words and is_agent(process.pid):
+            found.append(process.pid)
+    working = status().pid
+    return [pid for pid in found if pid != working]
 
 
 def start() -> AgentState:
@@ -58,6 +94,9 @@ def start() -> AgentState:
     home = settings().home
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     log_path = home / "agent.log"
+    with contextlib.suppress(FileNotFoundError):
+        if log_path.stat().st_size > MOST_LOG_BYTES:
+            log_path.replace(home / "agent.log.1")
     descriptor = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         process = subprocess.Popen(
@@ -66,7 +105,7 @@ def start() -> AgentState:
             stdout=descriptor,
             stderr=descriptor,
             start_new_session=True,
-            env={**os.environ, "TAXIWAY_HOME": str(home)},
+            env={**_environment(), "TAXIWAY_HOME": str(home)},
             cwd=home,
         )
     finally:
@@ -84,6 +123,11 @@ def start() -> AgentState:
     raise AgentError(f"The agent did not start: {tail}", hint=f"Read {log_path}, then run `taxiway doctor`.")
 
 
+def _environment() -> dict[str, str]:
+    """The environment without what a client alone needs."""
+    return {name: value for name, value in os.environ.items() if name != "TAXIWAY_TOKEN"}
+
+
 def stop(*, keep_serving: bool = False) -> AgentState:
     """Stop the agent and, unless ``keep_serving``, every serving process of this machine.
 
@@ -91,22 +135,31 @@ def stop(*, keep_serving: bool = False) -> AgentState:
 
     ``start`` brings everything back.
     """
+    for pid in standing_by():
+        _end(pid)
     state = status()
+    if state.running and not state.here:
+        raise AgentError(f"The agent runs on {state.host}.", hint="Stop it there: `taxiway agent stop`.")
     if state.running and state.pid is not None:
-        os.kill(state.pid, signal.SIGTERM)
-        try:
-            psutil.Process(state.pid).wait(STOP_SECONDS)
-        except psutil.NoSuchProcess:
-            pass
-        except psutil.TimeoutExpired as error:
-            raise AgentError(
-                f"The agent (process {state.pid}) did not stop within {STOP_SECONDS:.0f} s.",
-                hint=f"Look into {settings().home / 'agent.log'}, or kill it: nothing is lost.",
-            ) from error
+        _end(state.pid)
     _reap()
     if not keep_serving:
         _stop_serving()
     return AgentState(False)
+
+
+def _end(pid: int) -> None:
+    """Ask an agent to end, and wait until it has."""
+    try:
+        os.kill(pid, signal.SIGTERM)
+        psutil.Process(pid).wait(STOP_SECONDS)
+    except (psutil.NoSuchProcess, ProcessLookupError):
+        return
+    except psutil.TimeoutExpired as error:
+        raise AgentError(
+            f"The agent (process {pid}) did not stop within {STOP_SECONDS:.0f} s.",
+            hint=f"Look into {settings().home / 'agent.log'}, or kill it: nothing is lost.",
+        ) from error
 
 
 def _stop_serving() -> None:
@@ -139,12 +192,3 @@ def _stop_serving() -> None:
 
 def _reap() -> None:
     _started[:] = [process for process in _started if process.poll() is None]
-
-
-def is_agent(pid: int) -> bool:
-    """Tell whether a process of this machine is an agent."""
-    try:
-        process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and "taxiway.control.agent" in process.cmdline()
-    except psutil.Error:
-        return False

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from taxiway.control import agent_process, desired
+from taxiway.control import agent_process, desired, options
 from taxiway.control.endpoint import WAIT_SECONDS, Endpoint
 from taxiway.control.ledger import actor, ledger
 from taxiway.control.tables import EndpointRow
@@ -15,6 +15,10 @@ from taxiway.errors import UnsupportedError
 from taxiway.settings import Window, settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from taxiway.backends import Bake
+    from taxiway.control.options import Device
     from taxiway.packaging.model import Model
 
 
@@ -26,6 +30,16 @@ def deploy(
     window: Window | None = None,
     workers: int | None = None,
     policies: Mapping[str, str] | None = None,
+    host: str | None = None,
+    port: int | None = None,
+    uds: str | Path | None = None,
+    cpus: float | None = None,
+    memory: str | int | None = None,
+    device: Device | None = None,
+    bake: Bake | float | None = None,
+    tls_certificate: str | Path | None = None,
+    tls_key: str | Path | None = None,
+    new_token: bool = False,
     override: Sequence[str] = (),
     wait: bool = True,
     timeout: float = WAIT_SECONDS,
@@ -47,6 +61,23 @@ def deploy(
         Serving processes; those it has, or one.
     policies
         ``reject``, ``warn`` or ``ignore`` for each kind of finding in a request: ``{"extra": "reject"}``.
+    host, port
+        Where to listen: this machine alone (``127.0.0.1``) and a free port, unless it has others. Whoever is
+        to be reached from elsewhere gets a token, as the attribute ``token`` of what is returned: it is kept
+        nowhere and shown this once.
+    uds
+        The path of a Unix socket to listen on instead; an empty one goes back to host and port.
+    cpus, memory
+        What each serving process may use: cores, and bytes or a text such as ``2GiB``; 0 takes a limit away.
+    device
+        ``auto`` (a GPU only if the Model fits on one, else the CPU), ``cpu`` or ``gpu``.
+    bake
+        Seconds for which a new live Model is watched, and sent back by itself when its errors or its latency
+        leave their bounds; a ``taxiway.backends.Bake`` says which bounds, 0 does without.
+    tls_certificate, tls_key
+        PEM files to serve HTTPS with.
+    new_token
+        Make a token, instead of one it may have.
     override
         Names of blocking preflight checks that may have failed; recorded.
     wait
@@ -78,6 +109,20 @@ def deploy(
     with ledger().transaction() as session:
         registry.insist(found.tag)
         existing = session.get(EndpointRow, name)
+        wanted = options.merge(
+            existing.options if existing and existing.desired != "absent" else {},
+            host=host,
+            uds=uds,
+            cpus=cpus,
+            memory=memory,
+            device=device,
+            bake=bake,
+            tls_certificate=tls_certificate,
+            tls_key=tls_key,
+        )
+        token = ""
+        if new_token or (options.needs_token(wanted) and "token_hash" not in wanted):
+            wanted, token = options.with_token(wanted)
         desired.deploy(
             session,
             endpoint=name,
@@ -86,16 +131,23 @@ def deploy(
             window=window or (existing.window if existing else settings().window),
             workers=workers or (existing.workers if existing else 1),
             policies=dict(policies if policies is not None else existing.policies if existing else {}),
+            port=port,
+            options=wanted,
             overridden=override,
             by=actor(channel),
         )
     agent_process.start()
-    deployed = Endpoint(name, channel=channel)
+    deployed = Endpoint(name, channel=channel, token=token)
     return deployed.wait(timeout) if wait else deployed
 
 
-def endpoint(name: str) -> Endpoint:
+def endpoint(name: str, *, token: str = "") -> Endpoint:
     """Find an endpoint by name.
+
+    Parameters
+    ----------
+    token
+        What it asks of its clients, if anything; else that of the environment variable ``TAXIWAY_TOKEN``.
 
     Raises
     ------
@@ -104,7 +156,7 @@ def endpoint(name: str) -> Endpoint:
     """
     with ledger().reading() as session:
         desired.get(session, name)
-    return Endpoint(name)
+    return Endpoint(name, token=token)
 
 
 def endpoints() -> list[Endpoint]:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 from taxiway.errors import InputError, RequestError
 
 if TYPE_CHECKING:
+    import ssl
+    from pathlib import Path
+
     import httpx
     import pandas as pd
 
@@ -22,13 +25,29 @@ class EndpointClient:
     ----------
     url
         The endpoint's URL.
+    token
+        What it asks of its clients, if anything.
+    uds
+        The Unix socket on which it listens, if it does.
+    certificate
+        Its certificate, which is trusted beside the machine's authorities.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self, url: str, *, token: str = "", uds: Path | None = None, certificate: Path | None = None
+    ) -> None:
         import httpx
 
         self.url = url
-        self._http = httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=False)
+        transport = httpx.HTTPTransport(uds=str(uds)) if uds else None
+        self._http = httpx.Client(
+            base_url="http://localhost" if uds else url,
+            headers={"authorization": f"Bearer {token}"} if token else None,
+            timeout=TIMEOUT_SECONDS,
+            transport=transport,
+            trust_env=False,
+            verify=_trusting(certificate) if certificate else True,
+        )
         weakref.finalize(self, self._http.close)
 
     def predict(
@@ -91,6 +110,15 @@ class EndpointClient:
         if response.is_error:
             raise _refusal(response)
         return response.json()
+
+
+def _trusting(certificate: Path) -> ssl.SSLContext:
+    import ssl
+
+    context = ssl.create_default_context()
+    if certificate.is_file():  # else this is another machine than the one it lies on
+        context.load_verify_locations(certificate)
+    return context
 
 
 def _refusal(response: httpx.Response) -> RequestError:

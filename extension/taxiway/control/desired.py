@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from taxiway.control.ledger import now, record
+from taxiway.control.options import Options
 from taxiway.control.tables import AlertRow, EndpointRow, ReportRow, TriggerRow, WindowRow
 from taxiway.errors import ConflictError, InputError, NotFoundError
 
@@ -46,8 +47,18 @@ def deploy(
     policies: dict[str, str],
     overridden: Sequence[str],
     by: str,
+    port: int | None = None,
+    options: Options | None = None,
 ) -> EndpointRow:
-    """Ask for ``model`` to be live on ``endpoint``, which is created if need be."""
+    """Ask for ``model`` to be live on ``endpoint``, which is created if need be.
+
+    Parameters
+    ----------
+    port
+        Where it listens; None keeps the one it has, 0 lets the back end choose.
+    options
+        As ``taxiway.control.options`` makes them; None keeps those it has.
+    """
     if not _NAME.fullmatch(endpoint):
         raise InputError(
             f"{endpoint!r} cannot be an endpoint's name.",
@@ -57,11 +68,20 @@ def deploy(
         raise InputError(f"{window!r} is not a window.", hint=f"Use one of {', '.join(WINDOWS)}.")
     if workers < 1:
         raise InputError(f"{workers} workers cannot serve.", hint="Use one or more.")
+    if port is not None and not 0 <= port < 65536:
+        raise InputError(f"{port} is not a port.", hint="Use one from 1 to 65535, or 0 for any that is free.")
     row = session.get(EndpointRow, endpoint)
     time = now()
     if row is None:
         row = EndpointRow(
-            name=endpoint, backend=backend, live=model, generation=0, created=time, updated=time
+            name=endpoint,
+            backend=backend,
+            live=model,
+            port=0,
+            options={},
+            generation=0,
+            created=time,
+            updated=time,
         )
         session.add(row)
     elif row.desired != "absent" and row.backend != backend:
@@ -74,6 +94,8 @@ def deploy(
         row.previous = before
     row.backend, row.live, row.window, row.workers, row.policies = backend, model, window, workers, policies
     row.desired = "running"
+    row.port = row.port if port is None else port
+    row.options = row.options if options is None else options
     row.learned = labelled(session, endpoint, model)
     if row.shadow == model:
         row.shadow = row.shadow_since = None

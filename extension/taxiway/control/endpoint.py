@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taxiway.control import agent_process, desired
+from taxiway.control import agent_process, desired, options
 from taxiway.control.client import EndpointClient
 from taxiway.control.ledger import actor, ledger, now, record
 from taxiway.control.retraining import DRIFT_RULES
@@ -27,10 +28,16 @@ class Endpoint:
     """A stable name and URL on one back end, with a live Model and at most one shadow.
 
     It holds nothing but the name: every method reads or writes the ledger, or asks the endpoint.
+
+    Attributes
+    ----------
+    token
+        What it asks of its clients, where this object was given it; else ``TAXIWAY_TOKEN`` is looked for.
     """
 
-    def __init__(self, name: str, *, channel: str = "api") -> None:
+    def __init__(self, name: str, *, channel: str = "api", token: str = "") -> None:
         self.name = name
+        self.token = token
         self._channel = channel
         self._client: EndpointClient | None = None
 
@@ -144,7 +151,13 @@ class Endpoint:
         """A connection that is kept open, to the present URL."""
         url = self.url
         if self._client is None or self._client.url != url:
-            self._client = EndpointClient(url)
+            wanted = options.fields(self._state()[0].options)
+            self._client = EndpointClient(
+                url,
+                token=self.token or os.environ.get("TAXIWAY_TOKEN", ""),
+                uds=wanted["uds"],
+                certificate=wanted["tls"].certificate if wanted["tls"] else None,
+            )
         return self._client
 
     def start_shadow(

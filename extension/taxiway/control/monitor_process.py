@@ -19,6 +19,7 @@ from pathlib import Path
 from sqlalchemy import or_, select
 
 from taxiway.control import logs
+from taxiway.control.lease import FencedLedger
 from taxiway.control.ledger import Ledger, ledger, now
 from taxiway.control.tables import (
     GRACE,
@@ -35,6 +36,7 @@ IDLE_SECONDS = 60.0
 LOOK_SECONDS = 0.5
 RESTART_SECONDS = 5.0
 GIVE_UP = 3
+HOLDER = "TAXIWAY_AGENT_HOLDER"  # in the environment: the agent for which, and as long as it has the lease
 FIRST_RECORD = 8  # bytes into a segment
 
 log = logging.getLogger("taxiway.monitor")
@@ -130,7 +132,12 @@ class MonitorSupervisor:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, "TAXIWAY_HOME": str(settings().home), "WHYLOGS_NO_ANALYTICS": "True"},
+                env={
+                    **os.environ,
+                    "TAXIWAY_HOME": str(settings().home),
+                    "WHYLOGS_NO_ANALYTICS": "True",
+                    HOLDER: self.ledger.holder if isinstance(self.ledger, FencedLedger) else "",
+                },
             )
 
     def _alert(self, rows: list[EndpointRow]) -> None:
@@ -177,7 +184,8 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from taxiway.control.monitor import Monitor
 
-    monitor = Monitor(ledger())
+    holder = os.environ.get(HOLDER)
+    monitor = Monitor(FencedLedger(ledger(), holder) if holder else ledger())
     last_work = time.monotonic()
     while time.monotonic() - last_work < IDLE_SECONDS:
         started = time.monotonic()

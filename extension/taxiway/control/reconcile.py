@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
 from importlib.metadata import entry_points
 from urllib.parse import urlsplit
 
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
 from taxiway.backends import Backend, EndpointRef, EndpointSpec, ModelRef, Observation, Routing, Status
+from taxiway.control import options
+from taxiway.control.lease import DeposedError
 from taxiway.control.ledger import Ledger, now, record
 from taxiway.control.tables import EndpointRow, ObservationRow
 from taxiway.errors import InputError, TaxiwayError
 from taxiway.packaging import registry
+
+LOOK_SECONDS = 1.0
+WAIT_SECONDS = 0.1  # while something is on its way
+LONGEST_SECONDS = 30.0
+_UNDER_WAY = (Status.PENDING, Status.STOPPING)
+
+
+class LedgerError(Exception):
+    """The ledger could not be used, and so nothing was done."""
 
 
 def backend(name: str) -> Backend:
@@ -21,10 +40,16 @@ def backend(name: str) -> Backend:
     InputError
         No installed distribution offers it.
     """
+    return _kind(name)()
+
+
+@lru_cache
+def _kind(name: str) -> type[Backend]:
+    """Find a back end's class: all that is installed is read for it, so once is enough."""
     found = entry_points(group="taxiway.backends")
     for entry in found:
         if entry.name == name:
-            loaded: Backend = entry.load()()
+            loaded: type[Backend] = entry.load()
             return loaded
     known = ", ".join(sorted(entry.name for entry in found)) or "none"
     raise InputError(f"There is no back end named {name!r}.", hint=f"Installed: {known}.")
@@ -40,6 +65,7 @@ def specification(row: EndpointRow) -> EndpointSpec:
         workers=row.workers,
         port=row.port,
         policies=dict(row.policies),
+        **options.fields(row.options),
     )
 
 
@@ -55,9 +81,24 @@ class Reconciler:
     Parameters
     ----------
     ledger
-        Where the desired state is read and the observation written.
+        Where the desired state is read and the observation written; fenced, where an agent works with it.
     name
         The endpoint.
+
+    Attributes
+    ----------
+    applied, tried
+        The generations that were carried out, and tried, last.
+    failures
+        How many tries have failed since the last one that did not.
+    mends
+        How often it was applied again since it was last as it should be.
+    due
+        When to look again, on the monotonic clock, in seconds.
+    doing, since
+        What it does, in words, and since when.
+    gone
+        It was to be deleted, and is.
     """
 
     ledger: Ledger
@@ -65,9 +106,15 @@ class Reconciler:
     applied: int = 0
     tried: int = 0
     failures: int = 0
+    mends: int = 0
     due: float = 0.0
-    looked: float = 0.0
-    seen: tuple[str, ...] = ()
+    doing: str = "starting"
+    since: datetime = field(default_factory=now)
+    reason: str = ""
+    gone: bool = False
+    _mend_due: float = 0.0
+    _seen: tuple[str, ...] = ()
+    _backend: Backend | None = None
 
     def run(self, row: EndpointRow, monotonic: float) -> None:
         """Apply a new generation, or look again; record what changed.
@@ -78,40 +125,92 @@ class Reconciler:
             The desired state.
         monotonic
             The monotonic clock, in seconds.
+
+        Raises
+        ------
+        DeposedError
+            Another agent holds the lease; nothing was done.
+        LedgerError
+            The ledger cannot be used; without it nothing is done either.
         """
         if row.generation == self.tried and monotonic < self.due:
             return
         self.tried = row.generation
         try:
-            observation = self._act(row)
+            row, observation = self._act(row, monotonic)
             self.failures = 0
+        except (DeposedError, LedgerError):
+            raise
         except TaxiwayError as error:
-            self.failures += 1
-            observation = Observation(Status.UNKNOWN, now(), reason=str(error))
+            observation = self._failed(str(error))
         except Exception as error:  # noqa: BLE001 - a back end's bug must not end the agent
-            self.failures += 1
-            observation = Observation(Status.UNKNOWN, now(), reason=f"{type(error).__name__}: {error}")
-        waiting = observation.status in (Status.PENDING, Status.STOPPING)
-        pause = min(30.0, 0.5 * 2 ** min(self.failures, 6)) if self.failures else 0.1 if waiting else 1.0
-        self.due = monotonic + pause
+            observation = self._failed(f"{type(error).__name__}: {error}")
+        self._plan(row, observation, monotonic)
         self._write(row, observation)
 
-    def _act(self, row: EndpointRow) -> Observation:
-        target = backend(row.backend)
-        reference = EndpointRef(row.name)
-        if row.desired == "absent":
-            observation = target.destroy(reference, token=f"{row.name}-{row.generation}")
-            self.applied = row.generation
-            return observation
-        if row.generation != self.applied:
-            observation = target.apply(specification(row), token=f"{row.name}-{row.generation}")
-            self.applied = row.generation
-            return observation
-        observation = target.observe(reference)
-        if observation.status not in (Status.READY, Status.PENDING, Status.STOPPING):
+    def _failed(self, reason: str) -> Observation:
+        self.failures += 1
+        return Observation(Status.UNKNOWN, now(), reason=reason)
+
+    def _act(self, row: EndpointRow, monotonic: float) -> tuple[EndpointRow, Observation]:
+        """Look, and act where that is needed; give the desired state that was acted on, and what was seen."""
+        if self._backend is None or self._backend.name != row.backend:
+            self._backend = backend(row.backend)
+        target, reference = self._backend, EndpointRef(row.name)
+        doing = "deleting" if row.desired == "absent" else f"applying change {row.generation}"
+        if row.generation == self.applied:
+            seen = target.observe(reference)
+            if _is_right(row, seen):
+                self.mends = 0
+                return row, seen
+            if seen.status in _UNDER_WAY or monotonic < self._mend_due:
+                return row, seen
             # apply is idempotent: it mends what is broken and leaves alone what is not
-            return target.apply(specification(row), token=f"{row.name}-{row.generation}")
-        return observation
+            self._mend_due = monotonic + _pause(self.mends, LOOK_SECONDS)
+            self.mends += 1
+            doing = "mending"
+        self._say(doing)
+        row = self._newest(row)
+        token = f"{row.name}-{row.generation}"
+        if row.desired == "absent":
+            seen = target.destroy(reference, token=token)
+        else:
+            seen = target.apply(specification(row), token=token)
+        self.applied = self.tried = row.generation
+        return row, seen
+
+    def _newest(self, row: EndpointRow) -> EndpointRow:
+        """Make sure, before anything is changed, that it is ours to change; give what is asked for by now."""
+        with self._writing() as session:
+            return session.get(EndpointRow, self.name) or row
+
+    @contextmanager
+    def _writing(self) -> Iterator[Session]:
+        """Tell the ledger's failures from the back end's."""
+        try:
+            with self.ledger.transaction() as session:
+                yield session
+        except (TaxiwayError, SQLAlchemyError, OSError) as error:
+            raise LedgerError(str(error)) from error
+
+    def _plan(self, row: EndpointRow, seen: Observation, monotonic: float) -> None:
+        """Say when to look again, and what it waits for till then."""
+        self.reason = seen.reason
+        if self.failures:
+            pause = _pause(self.failures, 0.5)
+            self._say("trying again")
+        elif seen.status in _UNDER_WAY:
+            pause = WAIT_SECONDS
+            self._say("waiting for the back end")
+        else:
+            pause = LOOK_SECONDS * random.uniform(0.9, 1.1)  # noqa: S311 - so that not all look at once
+            self._say("watching" if _is_right(row, seen) else "mending")
+        self.gone = row.desired == "absent" and not self.failures and seen.status is Status.ABSENT
+        self.due = monotonic + pause
+
+    def _say(self, doing: str) -> None:
+        if doing != self.doing:
+            self.doing, self.since = doing, now()
 
     def _write(self, row: EndpointRow, seen: Observation) -> None:
         """Write the observation if it differs from the last one, with an event when the status does."""
@@ -125,14 +224,15 @@ class Reconciler:
             str(seen.replicas),
             str(generation),
         )
-        if fingerprint == self.seen:
+        if fingerprint == self._seen:
             return
-        with self.ledger.transaction() as session:
+        with self._writing() as session:
             current = session.get(ObservationRow, self.name)
             if current is None:
                 current = ObservationRow(endpoint=self.name, status="", settled="", time=seen.time)
                 session.add(current)
-            before, settling = current.settled, seen.status in (Status.PENDING, Status.STOPPING)
+            before, settling = current.settled, seen.status in _UNDER_WAY
+            strayed = not settling and seen.live not in (None, row.live, current.live)
             current.settled = before if settling else seen.status.value
             current.status, current.native, current.reason = seen.status.value, seen.native, seen.reason
             current.live, current.shadow, current.replicas = seen.live, seen.shadow, seen.replicas
@@ -141,7 +241,7 @@ class Reconciler:
             current.generation, current.time = max(generation, 0), seen.time
             if (stored := session.get(EndpointRow, self.name)) is not None and seen.url and not stored.port:
                 stored.port = urlsplit(seen.url).port or 0
-            if current.settled != before:
+            if current.settled != before or strayed:
                 record(
                     session,
                     "observed",
@@ -150,4 +250,17 @@ class Reconciler:
                     endpoint=row.name,
                     live=seen.live,
                 )
-        self.seen = fingerprint
+        self._seen = fingerprint
+
+
+def _is_right(row: EndpointRow, seen: Observation) -> bool:
+    """Tell whether what is seen is what is asked for."""
+    if row.desired == "absent":
+        return seen.status is Status.ABSENT
+    return seen.status is Status.READY and (seen.live, seen.shadow) == (row.live, row.shadow)
+
+
+def _pause(times: int, first: float) -> float:
+    """Seconds to wait after a number of failures: twice as long each time, and not all at the same time."""
+    longest = min(LONGEST_SECONDS, first * 2.0 ** min(times, 8))
+    return longest * random.uniform(0.75, 1.0)  # noqa: S311

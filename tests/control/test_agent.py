@@ -1,0 +1,139 @@
+"""The agent with a back end that fails: what is asked for comes to be, once, and nobody waits for another."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from itertools import pairwise
+
+import pytest
+
+from taxiway.control import agent_process, desired
+from taxiway.control.ledger import ledger
+from tests.control.agents import Agents
+from tests.emulators.fake_backend import Kind
+from tests.waiting import wait_until
+
+
+@pytest.fixture
+def agent(agents: Agents) -> subprocess.Popen[bytes]:
+    process = agents.start()
+    agents.works(process)
+    return process
+
+
+def test_a_slow_back_end_of_one_endpoint_holds_up_no_other(
+    agents: Agents, agent: subprocess.Popen[bytes]
+) -> None:
+    names = [f"rain-{number}" for number in range(5)]
+    for name in ("slow", *names):
+        agents.ask(name)
+    for name in ("slow", *names):
+        agents.ready(name)
+    agents.fake.fail("observe", "slow", seconds=600.0, times=-1, endpoint="slow")
+    wait_until(lambda: agents.fake.waiting("slow"), "its loop to wait for the back end")
+    lags = []
+    for name in names:
+        asked = time.monotonic()
+        agents.ask(name, 1)
+        agents.ready(name, 1)
+        (call,) = [c for c in agents.fake.calls(name, "apply") if c["live"] == agents.tags[1]]
+        lags.append(call["started"] - asked)
+    assert sorted(lags)[len(lags) // 2] < 2.0  # the loop that waits for ``slow`` would take ten minutes
+    started = time.monotonic()
+    agent.terminate()
+    agent.wait(30)  # nor does the agent wait for it to end
+    assert time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize("kind", ["error", "bug", "timeout", "lost", "partial"])
+def test_what_fails_is_tried_again_until_it_is_so_and_made_once(
+    agents: Agents, agent: subprocess.Popen[bytes], kind: Kind
+) -> None:
+    agents.fake.fail("apply", kind, times=2, seconds=0.05)
+    agents.ask("rain")
+    agents.ready("rain")
+    calls = agents.fake.calls("rain", "apply")
+    assert len(calls) == 3
+    assert {call["token"] for call in calls} == {"rain-1"}  # one change, one token
+    assert len(agents.fake.resources("rain")) == 1
+    pauses = [after["started"] - before["ended"] for before, after in pairwise(calls)]
+    assert pauses[1] > pauses[0] * 1.1  # twice as long, give or take a quarter
+    with ledger().transaction() as session:
+        desired.delete(session, "rain", by="test")
+    agents.fake.fail("destroy", kind, times=1, seconds=0.05)
+    wait_until(lambda: agents.seen("rain").status == "ABSENT", "the end of it")  # type: ignore[union-attr]
+    assert agents.fake.resources("rain") == []
+
+
+def test_a_flapping_back_end_is_told_as_it_is_and_asked_for_nothing_twice(
+    agents: Agents, agent: subprocess.Popen[bytes]
+) -> None:
+    agents.ask("rain")
+    agents.ready("rain")
+    agents.fake.fail("observe", "unknown", times=3)
+    wait_until(lambda: agents.seen("rain").status == "UNKNOWN", "doubt")  # type: ignore[union-attr]
+    agents.ready("rain")
+    assert len(agents.fake.resources("rain")) == 1
+    assert [event.text for event in agents.events("observed")][-2:] == [
+        "rain is UNKNOWN: It does not say how it is.",
+        "rain is READY.",
+    ]
+
+
+def test_what_changed_behind_its_back_is_changed_back_and_told(
+    agents: Agents, agent: subprocess.Popen[bytes]
+) -> None:
+    agents.ask("rain")
+    agents.ready("rain")
+    agents.fake.spoil("rain", live=agents.tags[1])
+    wait_until(lambda: agents.fake.answer("rain") == agents.tags[0], "the mending")
+    agents.ready("rain")
+
+
+def test_a_change_that_is_taken_back_at_once_is_overtaken(
+    agents: Agents, agent: subprocess.Popen[bytes]
+) -> None:
+    agents.fake.fail("apply", "slow", seconds=0.5)
+    agents.ask("rain")
+    for model in (1, 0, 1, 0, 1):
+        agents.ask("rain", model)
+    agents.ready("rain", 1)
+    assert agents.fake.answer("rain") == agents.tags[1]
+    assert len(agents.fake.calls("rain", "apply")) <= 3
+
+
+def test_status_tells_what_is_done_to_each_endpoint(agents: Agents, agent: subprocess.Popen[bytes]) -> None:
+    agents.fake.fail("apply", "error", times=-1, endpoint="broken")
+    agents.fake.fail("apply", "slow", seconds=600.0, endpoint="stuck")
+    for name in ("broken", "rain", "stuck"):
+        agents.ask(name)
+
+    def told() -> dict[str, agent_process.Activity]:
+        return {one.name: one for one in agent_process.status().endpoints}
+
+    found = wait_until(
+        lambda: now if len(now := told()) == 3 and now["broken"].failures > 1 else None, "three lines"
+    )
+    assert found is not None
+    assert (found["rain"].doing, found["rain"].failures) == ("watching", 0)
+    assert found["broken"].doing == "trying again"
+    assert "500" in found["broken"].reason
+    assert found["broken"].due is not None
+    assert found["stuck"].doing == "applying change 1"
+    assert found["stuck"].due is None
+    assert (agents.home / "agent.json").stat().st_mode & 0o077 == 0
+
+
+def test_the_log_is_json_of_the_same_form_as_the_serving_processes(
+    agents: Agents, agent: subprocess.Popen[bytes]
+) -> None:
+    agent.terminate()
+    agent.wait(20)
+    lines = [json.loads(line) for line in (agents.home / "agent.log").read_text().splitlines()]
+    assert lines
+    for line in lines:
+        assert {"time", "level", "role", "pid", "message"} <= line.keys()
+        assert (line["role"], line["pid"]) == ("agent", agent.pid)
+        assert line["time"].endswith("Z")

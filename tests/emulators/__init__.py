@@ -1,0 +1,1 @@
+"""What stands for places that cannot be reached from a test."""
