@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
+import sys
 import time
 from itertools import pairwise
 
 import pytest
 
-from taxiway.control import agent_process, desired
+from taxiway.control import agent_process, desired, logs
 from taxiway.control.ledger import ledger
+from taxiway.serving.logs import JsonLines
 from tests.control.agents import Agents
 from tests.emulators.fake_backend import Kind
 from tests.waiting import wait_until
+
+
+KINDS: tuple[Kind, ...] = ("error", "bug", "timeout", "lost", "partial")
 
 
 @pytest.fixture
@@ -47,24 +53,26 @@ def test_a_slow_back_end_of_one_endpoint_holds_up_no_other(
     assert time.monotonic() - started < 20
 
 
-@pytest.mark.parametrize("kind", ["error", "bug", "timeout", "lost", "partial"])
 def test_what_fails_is_tried_again_until_it_is_so_and_made_once(
-    agents: Agents, agent: subprocess.Popen[bytes], kind: Kind
+    agents: Agents, agent: subprocess.Popen[bytes]
 ) -> None:
-    agents.fake.fail("apply", kind, times=2, seconds=0.05)
-    agents.ask("rain")
-    agents.ready("rain")
-    calls = agents.fake.calls("rain", "apply")
-    assert len(calls) == 3
-    assert {call["token"] for call in calls} == {"rain-1"}  # one change, one token
-    assert len(agents.fake.resources("rain")) == 1
-    pauses = [after["started"] - before["ended"] for before, after in pairwise(calls)]
-    assert pauses[1] > pauses[0] * 1.1  # twice as long, give or take a quarter
-    with ledger().transaction() as session:
-        desired.delete(session, "rain", by="test")
-    agents.fake.fail("destroy", kind, times=1, seconds=0.05)
-    wait_until(lambda: agents.seen("rain").status == "ABSENT", "the end of it")  # type: ignore[union-attr]
-    assert agents.fake.resources("rain") == []
+    for kind in KINDS:
+        agents.fake.fail("apply", kind, times=2, seconds=0.05, endpoint=kind)
+        agents.ask(kind)
+    for kind in KINDS:
+        agents.ready(kind)
+        calls = agents.fake.calls(kind, "apply")
+        assert len(calls) == 3, kind
+        assert {call["token"] for call in calls} == {f"{kind}-1"}  # one change, one token
+        assert len(agents.fake.resources(kind)) == 1, kind
+        first, second = (after["started"] - before["ended"] for before, after in pairwise(calls))
+        assert second > first * 1.1, kind  # twice as long, give or take a quarter
+        agents.fake.fail("destroy", kind, times=1, seconds=0.05, endpoint=kind)
+        with ledger().transaction() as session:
+            desired.delete(session, kind, by="test")
+    for kind in KINDS:
+        wait_until(lambda kind=kind: agents.seen(kind).status == "ABSENT", f"the end of {kind}")  # type: ignore
+        assert agents.fake.resources(kind) == []
 
 
 def test_a_flapping_back_end_is_told_as_it_is_and_asked_for_nothing_twice(
@@ -129,11 +137,25 @@ def test_status_tells_what_is_done_to_each_endpoint(agents: Agents, agent: subpr
 def test_the_log_is_json_of_the_same_form_as_the_serving_processes(
     agents: Agents, agent: subprocess.Popen[bytes]
 ) -> None:
-    agent.terminate()
-    agent.wait(20)
+    made = logging.LogRecord("taxiway.agent", logging.WARNING, __file__, 1, "it is %s", ("late",), None)
+    served = json.loads(JsonLines("live").format(made))
     lines = [json.loads(line) for line in (agents.home / "agent.log").read_text().splitlines()]
     assert lines
     for line in lines:
-        assert {"time", "level", "role", "pid", "message"} <= line.keys()
+        assert served.keys() - {"model"} <= line.keys()
         assert (line["role"], line["pid"]) == ("agent", agent.pid)
-        assert line["time"].endswith("Z")
+    ours = json.loads(logs.JsonLines("agent", quoting=True).format(made))
+    assert {**served, "role": "agent"}.items() - {("model", None)} <= ours.items()
+
+
+def test_only_the_agent_quotes_an_exception() -> None:
+    try:
+        raise ValueError("a row of data")
+    except ValueError:
+        made = logging.LogRecord("taxiway", logging.ERROR, __file__, 1, "it failed", (), sys.exc_info())
+    agent, monitor = (
+        logs.JsonLines(role, quoting=role == "agent").format(made) for role in ("agent", "monitor")
+    )
+    assert "a row of data" in agent
+    assert "a row of data" not in monitor
+    assert "ValueError" in monitor

@@ -137,8 +137,8 @@ def _variables() -> Path:
 
 
 def _word(text: str) -> str:
-    """Write a word of a command as systemd reads it: escapes, specifiers and variables."""
-    for letter, written in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("$", "$$")):
+    """Write a word of a command as systemd reads it; no word but the first, a path, may hold a variable."""
+    for letter, written in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%")):
         text = text.replace(letter, written)
     return f'"{text}"' if " " in text or '"' in text else text
 
