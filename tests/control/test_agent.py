@@ -18,7 +18,6 @@ from tests.control.agents import Agents
 from tests.emulators.fake_backend import Kind
 from tests.waiting import wait_until
 
-
 KINDS: tuple[Kind, ...] = ("error", "bug", "timeout", "lost", "partial")
 
 
@@ -149,13 +148,14 @@ def test_the_log_is_json_of_the_same_form_as_the_serving_processes(
 
 
 def test_only_the_agent_quotes_an_exception() -> None:
+    message = "a row of data"
     try:
-        raise ValueError("a row of data")
+        raise ValueError(message)
     except ValueError:
         made = logging.LogRecord("taxiway", logging.ERROR, __file__, 1, "it failed", (), sys.exc_info())
     agent, monitor = (
         logs.JsonLines(role, quoting=role == "agent").format(made) for role in ("agent", "monitor")
     )
-    assert "a row of data" in agent
-    assert "a row of data" not in monitor
+    assert message in agent
+    assert message not in monitor
     assert "ValueError" in monitor
