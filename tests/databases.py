@@ -180,6 +180,7 @@ def ledger_url(
     migrated: Callable[[str], str],
     monkeypatch: pytest.MonkeyPatch,
     engines: None,
+    taxiway_home: Path,
 ) -> Iterator[str]:
     """The URL of an empty ledger of this test, which is also the one that the settings name."""
     source = migrated(request.param)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -20,7 +19,7 @@ GROUP = ("prediction", WINDOW, "rain:1", "live")
 
 
 @pytest.fixture
-def book(taxiway_home: Path) -> Ledger:
+def book(ledger_url: str) -> Ledger:
     return ledger()
 
 

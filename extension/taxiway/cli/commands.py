@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from taxiway.cli import changing, endpoints, machine, models, preflight, watching
+from taxiway.cli import changing, endpoints, ledger, machine, models, preflight, watching
 from taxiway.cli.app import agent_app, app, endpoints_app, models_app, retrain_app, shadow_app
 
-__all__ = ["app", "changing", "endpoints", "machine", "models", "preflight", "watching"]
+__all__ = ["app", "changing", "endpoints", "ledger", "machine", "models", "preflight", "watching"]
 
 for name, group in {
     "models": models_app,

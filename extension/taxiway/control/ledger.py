@@ -126,6 +126,10 @@ class Ledger:
         with _explained(self.engine.url), self._readers.connect() as connection:
             return str(connection.exec_driver_sql("SELECT changes FROM head").scalar())
 
+    def close(self) -> None:
+        """Let go of its connections; it opens new ones when it is used again."""
+        self.engine.dispose()
+
 
 def _address(url: str) -> URL:
     """Read a ledger's URL; of PostgreSQL's drivers, psycopg is the one that is used."""
@@ -260,7 +264,7 @@ def ledger() -> Ledger:
 
 def close() -> None:
     """Let go of every ledger that this process has open, such as one whose files were deleted."""
-    ledger().engine.dispose()
+    ledger().close()
     _open.cache_clear()
 
 

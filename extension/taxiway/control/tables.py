@@ -54,8 +54,8 @@ class Table(DeclarativeBase):
 
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own idiom
         datetime: UtcDateTime(),
-        dict[str, Any]: JSON(),
-        list[Any]: JSON(),
+        dict[str, Any]: JSON(none_as_null=True),
+        list[Any]: JSON(none_as_null=True),
     }
 
 
@@ -211,7 +211,7 @@ class SchemaRow(Table):
     rejected: Mapped[bool]
     expected: Mapped[str] = mapped_column(Text, default="")
     found: Mapped[str] = mapped_column(Text, default="")
-    example: Mapped[Any | None] = mapped_column(JSON)
+    example: Mapped[Any | None] = mapped_column(JSON(none_as_null=True))
     first_seen: Mapped[datetime]
     last_seen: Mapped[datetime]
 
