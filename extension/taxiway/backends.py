@@ -165,6 +165,8 @@ class Observation:
         One sentence, when the status is not READY.
     live, shadow
         Tags of what is running (not of what is wanted).
+    notes
+        Sentences on what holds although all is well: limits, a bake that goes on.
     """
 
     status: Status
@@ -176,6 +178,7 @@ class Observation:
     shadow: str | None = None
     replicas: int = 0
     spool: Path | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ def test_it_listens_on_loopback_only(endpoint: Endpoint) -> None:
         if connection.status == psutil.CONN_LISTEN
     }
     assert addresses == {"127.0.0.1"}
-    with pytest.raises(BackendError, match="does not listen on"):
+    with pytest.raises(BackendError, match="without a token"):
         endpoint.backend.apply(endpoint.spec(host="0.0.0.0"), token="a")
 
 

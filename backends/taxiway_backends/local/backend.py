@@ -19,18 +19,25 @@ from taxiway.backends import (
     EndpointRef,
     EndpointSpec,
     LogLine,
-    ModelRef,
     Observation,
     Plan,
     Routing,
 )
 from taxiway.errors import BackendError, InputError, NotFoundError
-from taxiway_backends.local.lifecycle import free_port, start_master, stop_processes
+from taxiway_backends.local.gpu import GpuError, has_gpu, inventory, library
+from taxiway_backends.local.lifecycle import start_master, stop_processes
+from taxiway_backends.local.listening import free_port
 from taxiway_backends.local.log import read_log
 from taxiway_backends.local.observation import observe
-from taxiway_backends.local.rundir import ModelEntry, RunDir, Spec, Wanted
+from taxiway_backends.local.rundir import RunDir
+from taxiway_backends.local.spec import ModelEntry, Spec, Wanted
+from taxiway_backends.local.specifying import entry, find_lacks, need_gpu, optional, specify
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
+_COMPARED = (
+    *("workers", "host", "port", "uds", "policies", "limits", "device", "bake", "token_hash"),
+    *("certificate", "key"),
+)
 _MODULES = ("onnxruntime", "numpy", "orjson", "uvicorn", "uvloop", "httptools", "psutil")
 
 
@@ -46,11 +53,12 @@ class LocalBackend:
     """
 
     name = "local"
-    capabilities = frozenset((Capability.SHADOW, Capability.LOG_FOLLOW))
 
     def __init__(self, home: Path | None = None, *, drain_seconds: float = 30.0) -> None:
         self._home = home
         self._drain_seconds = drain_seconds
+        gpu = {Capability.GPU} if has_gpu() else set()
+        self.capabilities = frozenset((Capability.SHADOW, Capability.LOG_FOLLOW, *gpu))
 
     @property
     def home(self) -> Path:
@@ -77,36 +85,40 @@ class LocalBackend:
             "cpu": f"{os.cpu_count()} cores, {platform.machine()}",
             "memory": f"{memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} GiB free",
         }
+        try:
+            gpus = inventory(library())
+            facts["gpu"] = "; ".join(map(str, gpus)) or "none"
+        except GpuError as error:
+            facts["gpu"] = f"not looked at: {error}"
         return Diagnosis(not problems, tuple(problems), facts)
 
     def plan(self, spec: EndpointSpec) -> Plan:
         """Say what ``apply`` would change."""
         directory = self._directory(spec.name)
         before = directory.read_spec()
-        after = self._spec(spec, before)
+        after = specify(spec, before, self._drain_seconds)
         if before is None or before.wanted != "running":
-            return Plan((f"start {after.live.tag} as the endpoint {spec.name}",))
+            return Plan((f"start {after.live.tag} as the endpoint {spec.name}",), find_lacks(after))
         changes = []
         if before.live != after.live:
             changes.append(f"replace the live {before.live.tag} by {after.live.tag}")
         if before.shadow != after.shadow:
             changes.append(f"shadow: {_tag(before.shadow)} → {_tag(after.shadow)}")
-        for field in ("workers", "host", "port", "policies"):
+        for field in _COMPARED:
             old, new = getattr(before, field), getattr(after, field)
             if old != new:
-                changes.append(f"{field}: {old} → {new}")
+                changes.append(f"{field}: {old} → {new}" if field != "token_hash" else "another token")
         if not changes and directory.master_pid() is None:
             changes.append("start the master again")
-        return Plan(tuple(changes))
+        return Plan(tuple(changes), find_lacks(after))
 
     def apply(self, spec: EndpointSpec, *, token: str) -> Observation:
         """Make the endpoint so; answers at once, usually PENDING, and ``observe`` tells the rest."""
         directory = self._directory(spec.name)
         with directory.changing():
             before = directory.read_spec()
-            after = self._spec(spec, before)
-            moved = before is not None and (before.host, before.port) != (after.host, after.port)
-            if moved and before is not None and before.port:
+            after = specify(spec, before, self._drain_seconds)
+            if before is not None and _address(before) != _address(after):
                 stop_processes(directory)
             self._change(directory, before, after, token)
         return self.observe(EndpointRef(spec.name))
@@ -126,7 +138,7 @@ class LocalBackend:
         with directory.changing():
             before = directory.read_spec() or before
             after = replace(
-                before, live=_entry(routing.live), shadow=_optional(routing.shadow), wanted="running"
+                before, live=entry(routing.live), shadow=optional(routing.shadow), wanted="running"
             )
             self._change(directory, before, after, token)
         return self.observe(ref)
@@ -161,29 +173,20 @@ class LocalBackend:
             )
         return RunDir(self.home.resolve() / "run" / "local" / name)
 
-    def _spec(self, spec: EndpointSpec, before: Spec | None) -> Spec:
-        if spec.host not in ("127.0.0.1", "::1", "localhost"):
-            raise BackendError(
-                f"The local back end does not listen on {spec.host}.",
-                hint="Use 127.0.0.1, and a proxy with a token.",
-            )
-        if spec.workers < 1:
-            raise InputError("An endpoint needs at least one worker.", hint="Set workers to 1 or more.")
-        return Spec(
-            live=_entry(spec.routing.live),
-            shadow=_optional(spec.routing.shadow),
-            workers=spec.workers,
-            host="127.0.0.1" if spec.host == "localhost" else spec.host,
-            port=spec.port or (before.port if before else 0),
-            policies=dict(spec.policies),
-            drain_seconds=self._drain_seconds,
-            revision=before.revision if before else 0,
-            token=before.token if before else "",
-        )
-
     def _change(self, directory: RunDir, before: Spec | None, after: Spec, token: str) -> None:
-        directory.make()
-        if after.port == 0:
+        if before is None or before.wanted != "running" or _computed(before) != _computed(after):
+            need_gpu(after)
+        try:
+            directory.make()
+            self._write(directory, before, after, token)
+        except OSError as error:
+            raise BackendError(
+                f"The endpoint's folder {directory.path} cannot be written: {error.strerror or error}.",
+                hint="Free disk space, or make it writable.",
+            ) from error
+
+    def _write(self, directory: RunDir, before: Spec | None, after: Spec, token: str) -> None:
+        if after.port == 0 and not after.uds:
             after = replace(after, port=free_port(after.host))
         if before != after:
             directory.write_spec(replace(after, revision=after.revision + 1, token=token))
@@ -201,19 +204,19 @@ class LocalBackend:
             if spec is not None and spec.wanted != wanted:
                 directory.write_spec(replace(spec, wanted=wanted, revision=spec.revision + 1, token=token))
             stop_processes(directory)
+            if spec is not None and spec.uds:
+                Path(spec.uds).unlink(missing_ok=True)
             if wanted == "destroyed":
                 directory.remove()
 
 
-def _entry(model: ModelRef) -> ModelEntry:
-    if not (model.path / "model.json").is_file():
-        raise NotFoundError(f"{model.tag} has no files in {model.path}.", hint="Package the model again.")
-    return ModelEntry(model.name, model.version, str(model.path.absolute()))
-
-
-def _optional(model: ModelRef | None) -> ModelEntry | None:
-    return None if model is None else _entry(model)
-
-
 def _tag(model: ModelEntry | None) -> str:
     return "none" if model is None else model.tag
+
+
+def _address(spec: Spec) -> tuple[str, int, str]:
+    return spec.host, spec.port, spec.uds
+
+
+def _computed(spec: Spec) -> tuple[object, ...]:
+    return spec.live, spec.shadow, spec.device

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -68,10 +67,3 @@ def stop_processes(directory: RunDir) -> None:
                 signal.SIGKILL if time.monotonic() > deadline or orphan.role == "shadow" else signal.SIGTERM
             )
         time.sleep(0.1)
-
-
-def free_port(host: str) -> int:
-    """Give a port of this address that nobody listens on."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])

@@ -11,26 +11,30 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import selectors
 import signal
 import socket
 import sys
 import time
 from pathlib import Path
-from types import FrameType
 
 import psutil
 
+from taxiway_backends.local.baking import Baking
+from taxiway_backends.local.listening import listen
+from taxiway_backends.local.log import bound_log
 from taxiway_backends.local.orphans import Orphan, find_orphans, inherit_listener
 from taxiway_backends.local.pool import Pool, starter
-from taxiway_backends.local.rundir import RunDir, Spec
+from taxiway_backends.local.rundir import RunDir
+from taxiway_backends.local.spec import ModelEntry, Spec
 from taxiway_backends.local.state import describe_state
+from taxiway_backends.local.wake import Wake
 from taxiway_backends.local.worker import Definition
 
-POLL_SECONDS = 0.5
 LOCK_SECONDS = 5.0
 STOP_DRAIN_SECONDS = 2.0
 STOP_SECONDS = 6.0
+#: Deaths in a row within the bake time after which a Model is taken back.
+CRASHES = 2
 
 _log = logging.getLogger("taxiway.local")
 
@@ -51,14 +55,17 @@ class Master:
         self.spec = spec
         self.serving: Pool | None = None
         self.incoming: Pool | None = None
+        self.aside: Pool | None = None
         self.shadow: Pool | None = None
         self.leaving: list[Pool] = []
         self.orphans: list[Orphan] = find_orphans(directory.spool)
         for orphan in self.orphans:
             if orphan.role == "shadow":
                 orphan.send(signal.SIGKILL)
-        self._listener = inherit_listener(self.orphans) or _bind(spec.host, spec.port)
+        self._listener = inherit_listener(self.orphans) or listen(spec)
         self._start = starter(directory, self._listener)
+        self.baking = Baking(directory)
+        self._tls_changed = 0.0
         self._mirror = ""
         self._create_time = psutil.Process().create_time()
         self._written: dict[str, object] = {}
@@ -66,15 +73,18 @@ class Master:
     def reconcile(self) -> None:
         """Take one step towards the spec, and write down where that leads."""
         self._reconcile_live()
+        self._bake()
         self._reconcile_shadow()
         for pool in self.leaving:
             pool.tick()
         self.leaving = [pool for pool in self.leaving if pool.workers]
         self.orphans = [orphan for orphan in self.orphans if orphan.alive]
         self._write_status()
+        bound_log(self.directory.log)
 
     def _reconcile_live(self) -> None:
-        wanted = self._definition("live")
+        self._look_at_tls()
+        wanted = self._definition("live", self.baking.live(self.spec))
         if self.serving is not None:
             self.serving.tick()
             self.serving.accept()
@@ -85,20 +95,68 @@ class Master:
             return
         if self.incoming is None or self.incoming.definition != wanted:
             self._retire(self.incoming)
-            self.incoming = Pool(wanted, self.spec.workers, self._start)
+            self.incoming = self._taken_from_aside(wanted) or Pool(wanted, self.spec.workers, self._start)
         self.incoming.tick()
+        if self.spec.bake is not None and self.serving is not None:
+            self.serving.measure()
         if self.incoming.prepared:
             self.incoming.direct_mirror(self._mirror)
             self.incoming.accept()
         if self.incoming.complete:
-            _log.info("%s is live", wanted.model.tag)
-            self._retire(self.serving)
-            for orphan in self.orphans:
-                orphan.send(signal.SIGTERM)
-            self.serving, self.incoming = self.incoming, None
+            self._switch(self.incoming)
+
+    def _taken_from_aside(self, wanted: Definition) -> Pool | None:
+        if self.aside is None or self.aside.definition != wanted:
+            return None
+        pool, self.aside = self.aside, None
+        pool.size = self.spec.workers
+        return pool
+
+    def _switch(self, new: Pool) -> None:
+        """Give the traffic to a pool that accepts; what served before goes, or is kept for the bake."""
+        _log.info("%s is live", new.definition.model.tag)
+        for orphan in self.orphans:
+            orphan.send(signal.SIGTERM)
+        old, self.serving, self.incoming = self.serving, new, None
+        bake = self.spec.bake
+        if old is None or old.definition.model == new.definition.model:
+            self._retire(old)
+            return
+        self._retire(self.aside)
+        self.aside = None
+        if bake is None or new.proven or not old.accepting:
+            self._retire(old)
+            return
+        old.pause()
+        self.aside = old
+        self.baking.begin(new.definition.model, old.definition.model, bake, old.totals)
+
+    def _bake(self) -> None:
+        """Watch the new live Model, with the one before it kept ready to serve again."""
+        watch, bake = self.baking.watching, self.spec.bake
+        if watch is None or bake is None:
+            self._retire(self.aside)
+            self.aside = None
+            return
+        if self.serving is None or self.serving.definition.model != watch.model:
+            return
+        if self.aside is None:
+            self.aside = Pool(self._definition("live", watch.before), self.spec.workers, self._start)
+            self.aside.proven = True
+        self.aside.tick()
+        self.serving.measure()
+        crashes = ""
+        if self.serving.failures >= CRASHES:
+            crashes = f"it does not stay up: {self.serving.reason.rstrip('.')}"
+        if fault := self.baking.judge(self.serving.totals, bake, crashes):
+            _log.error("%s", fault)
+            self._reconcile_live()
+        elif not self.baking.left(bake):
+            _log.info("%s has stood its bake time", watch.model.tag)
+            self.baking.end()
 
     def _reconcile_shadow(self) -> None:
-        wanted = None if self.spec.shadow is None else self._definition("shadow")
+        wanted = None if self.spec.shadow is None else self._definition("shadow", self.spec.shadow)
         if self.shadow is not None and self.shadow.definition != wanted:
             self._retire(self.shadow)
             self.shadow = None
@@ -113,9 +171,25 @@ class Master:
         if self.serving is not None:
             self.serving.direct_mirror(self._mirror)
 
-    def _definition(self, role: str) -> Definition:
-        model = self.spec.live if role == "live" or self.spec.shadow is None else self.spec.shadow
-        return Definition(role, model, tuple(sorted(self.spec.policies.items())), self.spec.drain_seconds)
+    def _definition(self, role: str, model: ModelEntry) -> Definition:
+        spec = self.spec
+        return Definition(
+            role,
+            model,
+            tuple(sorted(spec.policies.items())),
+            spec.drain_seconds,
+            spec.limits,
+            spec.device,
+            spec.token_hash,
+            (spec.certificate, spec.key, self._tls_changed) if spec.certificate else None,
+        )
+
+    def _look_at_tls(self) -> None:
+        """Notice that a certificate was renewed: serving processes with the new one take over then."""
+        if self.spec.certificate:
+            with contextlib.suppress(OSError):  # a file that is being replaced is looked at again
+                files = (self.spec.certificate, self.spec.key)
+                self._tls_changed = max(Path(file).stat().st_mtime for file in files)
 
     def _retire(self, pool: Pool | None) -> None:
         if pool is not None:
@@ -140,18 +214,20 @@ class Master:
     @property
     def lines(self) -> list[socket.socket]:
         """The lines to the serving processes that may have something to say."""
-        pools = [self.serving, self.incoming, self.shadow, *self.leaving]
+        pools = [self.serving, self.incoming, self.aside, self.shadow, *self.leaving]
         return [worker.line for pool in pools if pool for worker in pool.workers if worker.line.fileno() >= 0]
 
     def stop(self) -> None:
         """Let every serving process go, for a short while gracefully."""
-        pools = [pool for pool in (self.serving, self.incoming, self.shadow) if pool is not None]
+        pools = [pool for pool in (self.serving, self.incoming, self.aside, self.shadow) if pool is not None]
         for pool in [*pools, *self.leaving]:
             pool.stop(STOP_DRAIN_SECONDS)
         for orphan in self.orphans:
             orphan.send(signal.SIGTERM)
         self.leaving += pools
         self._listener.close()
+        if self.spec.uds:
+            Path(self.spec.uds).unlink(missing_ok=True)
         deadline = time.monotonic() + STOP_SECONDS
         while self._anyone_left() and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -166,42 +242,6 @@ class Master:
         for pool in self.leaving:
             pool.tick()
         return any(pool.workers for pool in self.leaving) or any(orphan.alive for orphan in self.orphans)
-
-
-class Wake:
-    """Sleeps until a signal, an event of a serving process, or the time to look again."""
-
-    def __init__(self) -> None:
-        self.terminated = False
-        self._reader, writer = socket.socketpair()
-        for end in (self._reader, writer):
-            end.setblocking(False)
-        self._writer = writer
-        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGHUP, signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._notice)
-
-    def _notice(self, number: int, _frame: FrameType | None) -> None:
-        self.terminated |= number in (signal.SIGTERM, signal.SIGINT)
-
-    def sleep(self, lines: list[socket.socket]) -> None:
-        """Sleep."""
-        with selectors.DefaultSelector() as selector:
-            for one in {self._reader, *lines}:
-                selector.register(one, selectors.EVENT_READ)
-            selector.select(POLL_SECONDS)
-        with contextlib.suppress(BlockingIOError):
-            while self._reader.recv(4096):
-                pass
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    listener.bind((host, port))
-    return listener
 
 
 def run(directory: RunDir) -> int:
@@ -236,7 +276,8 @@ def _begin(directory: RunDir, spec: Spec) -> Master | None:
     try:
         master = Master(directory, spec)
     except OSError as error:
-        reason = f"Port {spec.port} of {spec.host} cannot be listened on: {error.strerror or error}."
+        where = spec.uds or f"Port {spec.port} of {spec.host}"
+        reason = f"{where} cannot be listened on: {error.strerror or error}."
         if directory.read_status().get("reason") != reason:
             _log.error("%s", reason)
         status = {"status": "FAILED", "reason": reason, "url": spec.url, "port": spec.port}

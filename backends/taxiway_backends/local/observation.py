@@ -7,7 +7,8 @@ from functools import partial
 
 from taxiway.backends import Observation, Status
 from taxiway_backends.local.orphans import find_orphans
-from taxiway_backends.local.rundir import RunDir, Spec
+from taxiway_backends.local.rundir import RunDir
+from taxiway_backends.local.spec import Spec
 
 
 def observe(directory: RunDir) -> Observation:
@@ -39,6 +40,7 @@ def observe(directory: RunDir) -> Observation:
         url=spec.url,
         live=status["live"],
         shadow=status["shadow"],
+        notes=tuple(status.get("notes", ())),
         replicas=sum(worker["role"] == "live" for worker in status["workers"]),
     )
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable
 
+from taxiway_backends.local.bake import Totals
+from taxiway_backends.local.confinement import Confiner
+from taxiway_backends.local.gpu import GpuError
+from taxiway_backends.local.placement import find_place
 from taxiway_backends.local.rundir import RunDir
 from taxiway_backends.local.worker import Definition, State, Worker
 
@@ -13,6 +18,7 @@ MODEL_FAILED = 3
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 HEALTHY_SECONDS = 30.0
+MEASURE_SECONDS = 0.5
 
 Start = Callable[[Definition], Worker]
 
@@ -35,6 +41,8 @@ class Pool:
         Deaths in a row, each sooner than ``HEALTHY_SECONDS`` after the start.
     reason
         Why the last one died.
+    proven
+        Whether it has been live before, and was set aside.
     """
 
     def __init__(self, definition: Definition, size: int, start: Start) -> None:
@@ -44,6 +52,9 @@ class Pool:
         self.failures = 0
         self.hopeless = False
         self.reason = ""
+        self.proven = False
+        self._gone = Totals()
+        self._measured = 0.0
         self._start = start
         self._not_before = 0.0
         self._stopping = False
@@ -88,14 +99,26 @@ class Pool:
             worker.drain(self.definition.drain_seconds)
         if now >= self._not_before:
             for _ in range(self.size - len(running)):
-                self.workers.append(self._start(self.definition))
+                if not self._begin(now):
+                    break
         if any(now - worker.accepted > HEALTHY_SECONDS for worker in self.accepting if worker.accepted):
             self.failures = 0
             self.hopeless = False
 
+    def _begin(self, now: float) -> bool:
+        try:
+            self.workers.append(self._start(self.definition))
+        except (GpuError, OSError) as error:
+            self.failures += 1
+            self.reason = str(error)
+            self._not_before = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (self.failures - 1))
+            return False
+        return True
+
     def _mourn(self, worker: Worker, now: float) -> None:
         self.failures += 1
         self.reason = worker.reason()
+        self._gone += worker.totals
         self.hopeless = worker.exit_status == MODEL_FAILED
         if worker.accepted is not None and self.failures == 1:
             self._not_before = now
@@ -109,6 +132,25 @@ class Pool:
         for worker in self.workers:
             if worker.state is State.READY:
                 worker.accept()
+
+    def pause(self) -> None:
+        """Take all off the traffic, and keep them ready."""
+        self.proven = True
+        for worker in self.workers:
+            worker.pause()
+
+    def measure(self) -> None:
+        """Ask all what they have done; ``totals`` knows when they have answered."""
+        now = time.monotonic()
+        if now - self._measured >= MEASURE_SECONDS:
+            self._measured = now
+            for worker in self.workers:
+                worker.measure()
+
+    @property
+    def totals(self) -> Totals:
+        """What they had done when they were last asked."""
+        return sum((worker.totals for worker in self.workers), self._gone)
 
     def direct_mirror(self, path: str) -> None:
         """Tell all where the shadow is."""
@@ -132,10 +174,20 @@ class Pool:
 def starter(directory: RunDir, listener: socket.socket) -> Start:
     """Give the function that starts this endpoint's serving processes."""
     number = 0
+    confiner = Confiner(directory.path)
+    starting: list[Worker] = []
 
     def start(definition: Definition) -> Worker:
         nonlocal number
         number += 1
-        return Worker(definition, directory, listener, number)
+        starting[:] = [worker for worker in starting if worker.state is State.STARTING]
+        promised: Counter[str] = Counter()
+        for other in starting:
+            if other.place.gpu is not None:
+                promised[other.place.gpu.uuid] += other.place.need
+        place = find_place(definition.model, definition.device, promised)
+        worker = Worker(definition, directory, listener, number, place, confiner)
+        starting.append(worker)
+        return worker
 
     return start

@@ -12,67 +12,11 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-Wanted = Literal["running", "stopped", "destroyed"]
-
-
-@dataclass(frozen=True, slots=True)
-class ModelEntry:
-    """A Model as the spec names it."""
-
-    name: str
-    version: str
-    path: str
-
-    @property
-    def tag(self) -> str:
-        """``name:version``."""
-        return f"{self.name}:{self.version}"
-
-
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """What should run.
-
-    Attributes
-    ----------
-    revision
-        Grows with every change; the status names the one that it answers to.
-    token
-        Under which the last change was asked for.
-    """
-
-    live: ModelEntry
-    shadow: ModelEntry | None = None
-    workers: int = 1
-    host: str = "127.0.0.1"
-    port: int = 0
-    policies: dict[str, str] = field(default_factory=dict)
-    drain_seconds: float = 30.0
-    wanted: Wanted = "running"
-    revision: int = 0
-    token: str = ""
-
-    @property
-    def url(self) -> str:
-        """Where clients find the endpoint."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Spec:
-        """Read what ``asdict`` gave."""
-        shadow = data["shadow"]
-        return cls(
-            **{
-                **data,
-                "live": ModelEntry(**data["live"]),
-                "shadow": None if shadow is None else ModelEntry(**shadow),
-            }
-        )
+from taxiway_backends.local.spec import Spec
 
 
 class RunDir:
@@ -93,6 +37,16 @@ class RunDir:
         return self.path / "spool"
 
     @property
+    def token_hash(self) -> Path:
+        """Where the serving processes find the hash of the token to ask for."""
+        return self.path / "token.sha256"
+
+    @property
+    def bake(self) -> Path:
+        """What is being watched, or was taken back."""
+        return self.path / "bake.json"
+
+    @property
     def log(self) -> Path:
         """What the master and the serving processes say."""
         return self.path / "master.log"
@@ -105,20 +59,21 @@ class RunDir:
 
     def read_spec(self) -> Spec | None:
         """Give the spec, or None where there is none."""
-        data = _read(self.path / "spec.json")
+        data = read_json(self.path / "spec.json")
         return None if data is None else Spec.from_dict(data)
 
     def write_spec(self, spec: Spec) -> None:
-        """Replace the spec."""
-        _write(self.path / "spec.json", asdict(spec))
+        """Replace the spec, and the hash of the token beside it."""
+        _replace(self.token_hash, spec.token_hash)
+        write_json(self.path / "spec.json", asdict(spec))
 
     def read_status(self) -> dict[str, Any]:
         """Give the master's last status; empty where there is none."""
-        return _read(self.path / "status.json") or {}
+        return read_json(self.path / "status.json") or {}
 
     def write_status(self, status: dict[str, Any]) -> None:
         """Replace the status."""
-        _write(self.path / "status.json", status)
+        write_json(self.path / "status.json", status)
 
     def try_lock(self) -> int | None:
         """Take the master's lock, write this process's id into it, and give the file; None if it is taken."""
@@ -180,7 +135,8 @@ class RunDir:
                 return
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Give a file's content, or None where there is no file."""
     try:
         data: dict[str, Any] = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -188,9 +144,14 @@ def _read(path: Path) -> dict[str, Any] | None:
     return data
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Replace a file at once, for its owner only."""
+    _replace(path, json.dumps(content, indent=1))
+
+
+def _replace(path: Path, text: str) -> None:
     staged = path.with_name(f".{path.name}.{os.getpid()}")
     file = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(file, "w") as stream:
-        json.dump(content, stream, indent=1)
+        stream.write(text)
     staged.replace(path)

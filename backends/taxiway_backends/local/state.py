@@ -16,10 +16,14 @@ def describe_state(master: Master) -> dict[str, Any]:
     """Give the status file's content, but for the master's own identity."""
     spec, serving, shadow = master.spec, master.serving, master.shadow
     status, reason = _live(master)
+    if status == "READY" and _mixed(master):
+        status, reason = "PENDING", "A serving process that leaves may still take connections."
+    if status == "READY" and master.baking.refused is not None:
+        status, reason = "DEGRADED", master.baking.refused.fault
     if status == "READY" and shadow is not None and shadow.failing and not shadow.complete:
         status, reason = "DEGRADED", _does_not_stay("The shadow ", shadow)
     live = serving.definition.model.tag if serving is not None and serving.accepting else _of_orphans(master)
-    pools = [serving, master.incoming, shadow, *master.leaving]
+    pools = [serving, master.incoming, master.aside, shadow, *master.leaving]
     workers = [worker.describe() for pool in pools if pool is not None for worker in pool.workers]
     workers += [
         {
@@ -40,7 +44,26 @@ def describe_state(master: Master) -> dict[str, Any]:
         "shadow": shadow.definition.model.tag if shadow is not None and shadow.accepting else None,
         "workers": workers,
         "revision": spec.revision,
+        "notes": _notes(master),
     }
+
+
+def _mixed(master: Master) -> bool:
+    """Whether a new connection may get a Model, or policies, that are no longer wanted."""
+    pools = [master.aside, *master.leaving]
+    return any(
+        worker.open and worker.definition.role == "live" for pool in pools if pool for worker in pool.workers
+    )
+
+
+def _notes(master: Master) -> list[str]:
+    notes: list[str] = []
+    watch = master.baking.watching
+    if watch is not None:
+        notes.append(f"{watch.model.tag} is watched; {watch.before.tag} is kept ready to serve again.")
+    for worker in master.serving.workers[:1] if master.serving is not None else []:
+        notes += [*worker.confinement.words, *filter(None, [worker.place.words])]
+    return notes
 
 
 def _live(master: Master) -> tuple[str, str]:

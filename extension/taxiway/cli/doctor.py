@@ -143,6 +143,25 @@ def _server_extension() -> tuple[bool, str, str]:
 
 
 def _gpu() -> tuple[bool, str, str]:
-    if shutil.which("nvidia-smi") is None:
+    from taxiway_backends.local.gpu import MISSING, GpuError, inventory, library
+
+    try:
+        gpus = inventory(library())
+    except GpuError as error:
+        if str(error) == MISSING and shutil.which("nvidia-smi") is None:
+            return True, "none; Models run on the CPU", ""
+        remedy = "pip install 'taxiway[cuda]'" if str(error) == MISSING else "See nvidia-smi."
+        return False, str(error), remedy
+    if not gpus:
         return True, "none; Models run on the CPU", ""
-    return True, "nvidia-smi is there; Models run on the CPU until the runtime supports it", ""
+    found = "; ".join(map(str, gpus))
+    if "CUDAExecutionProvider" not in _providers():
+        remedy = f"{sys.executable} -m pip install onnxruntime-gpu, in the place of onnxruntime"
+        return False, f"{found}; onnxruntime here cannot use it", remedy
+    return True, found, ""
+
+
+def _providers() -> list[str]:
+    import onnxruntime
+
+    return list(onnxruntime.get_available_providers())

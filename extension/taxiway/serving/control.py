@@ -2,7 +2,7 @@
 
 Standard input is one end of a socket pair. Commands are lines (``accept``, ``mirror PATH``,
 ``mirror``, ``pause``, ``measure``, ``drain SECONDS``), events are JSON lines (``ready``, ``accepting``,
-``measured``, ``draining``). When the
+``paused``, ``measured``, ``draining``). When the
 master dies the process serves on, and hands its listening socket to whoever connects to
 ``orphan-<pid>.sock`` in its working folder: the next master goes on with the same socket, so that no
 connection waiting in it is reset.
@@ -68,6 +68,7 @@ class Control:
             self._server.app.mirror.direct(argument)
         elif verb == "pause":
             self._server.pause()
+            _tell(writer, "paused")
         elif verb == "measure":
             _tell(writer, "measured", **_measures(self._server.app.metrics))
         elif verb == "drain":

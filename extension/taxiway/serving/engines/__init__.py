@@ -87,8 +87,8 @@ def open_engine(
     try:
         kind = getattr(import_module(f"{__name__}.{module}"), name)
     except ImportError as error:
-        raise EngineError(
-            f"models of the format {runtime!r} need {error.name}, which is missing here"
-        ) from error
+        # Without a name it is there, and cannot be loaded: its limit of memory may be too low.
+        lack = f"need {error.name}, which is missing here" if error.name else f"cannot be run: {error}"
+        raise EngineError(f"models of the format {runtime!r} {lack}") from error
     engine: Engine = kind(directory, options or {}, threads, device)
     return engine
