@@ -40,7 +40,7 @@ lab: setup ## Open JupyterLab on the demo's home
 stop: ## Stop every process that the demo started
 	@taxiway agent stop
 
-test: setup $(STAMPS)/chromium $(STAMPS)/wrk check ## Set up, check, and run all tests but those of test-frameworks
+test: setup $(STAMPS)/chromium $(STAMPS)/wrk $(STAMPS)/postgresql check ## Set up, check, and run all tests but those of test-frameworks
 	npm test --silent
 	python -m pytest --ignore=tests/frameworks -m "not alone" -n $(TEST_PROCESSES) --dist worksteal
 	python -m pytest --ignore=tests/frameworks -m alone
@@ -138,3 +138,15 @@ $(STAMPS)/chromium:
 	  [ "$$(id -u)" = 0 ] || { echo "The browser tests need Debian's chromium: sudo apt-get install chromium"; exit 1; }; \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; }
 	@touch $@
+
+# Only its programs are wanted: no cluster is made, and the tests start a server of their own, without TCP.
+# Where it cannot be had, what needs it is skipped, and says so.
+$(STAMPS)/postgresql:
+	@mkdir -p $(STAMPS)
+	@if command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then touch $@; \
+	elif [ "$$(id -u)" != 0 ]; then echo "The ledger is also tested in Debian's PostgreSQL: sudo apt-get install postgresql"; \
+	else mkdir -p /etc/postgresql-common; \
+	  [ -e /etc/postgresql-common/createcluster.conf ] || \
+	    echo "create_main_cluster = false" > /etc/postgresql-common/createcluster.conf; \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null \
+	    && touch $@; } || echo "PostgreSQL could not be installed; the tests that need it are skipped"; fi
