@@ -86,6 +86,7 @@ def test_orphans_are_stopped_by_destroy(endpoint: Endpoint) -> None:
 
 def test_a_process_that_keeps_dying_is_degraded_and_says_of_what(endpoint: Endpoint) -> None:
     endpoint.start()
+    lines = "Fatal Python error: Segmentation fault"
     deadline = time.monotonic() + 30
     while (
         seen := endpoint.backend.observe(endpoint.ref)
@@ -93,9 +94,9 @@ def test_a_process_that_keeps_dying_is_degraded_and_says_of_what(endpoint: Endpo
         assert time.monotonic() < deadline, seen
         if seen.status is Status.READY:
             with contextlib.suppress(ValueError, psutil.NoSuchProcess):
-                endpoint.worker("live").send_signal(signal.SIGKILL)
+                endpoint.worker("live").send_signal(signal.SIGSEGV)
         time.sleep(0.02)
-    assert "SIGKILL" in seen.reason
+    assert f"SIGSEGV: {lines}" in seen.reason
 
 
 def test_a_master_whose_folder_is_removed_stops_everything(endpoint: Endpoint) -> None:
