@@ -31,6 +31,18 @@ def test_once_promoted_a_new_connection_gets_the_new_model_only(endpoint: Endpoi
         assert {json.loads(text)["model"] for _, text in answers} == {endpoint.models[live].tag}
 
 
+def test_it_is_not_ready_while_an_old_process_could_still_take_a_connection(endpoint: Endpoint) -> None:
+    endpoint.start()
+    old = endpoint.worker("live")
+    old.suspend()
+    endpoint.backend.route(endpoint.ref, endpoint.routing(1), token="a")
+    endpoint.until(lambda seen: seen.live == endpoint.models[1].tag)
+    seen = endpoint.backend.observe(endpoint.ref)
+    assert (seen.status, seen.reason.split()[-1]) == (Status.PENDING, "connections.")
+    old.resume()
+    endpoint.ready(1)
+
+
 def test_a_model_that_never_gets_ready_leaves_the_old_one_serving(
     endpoint: Endpoint, broken: ModelRef
 ) -> None:
