@@ -8,7 +8,7 @@ import json
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -123,8 +123,14 @@ class Ledger:
 
     def data_version(self) -> str:
         """Give a token that changes with every transaction; cheap enough to poll."""
-        with _explained(self.engine.url), self._readers.connect() as connection:
-            return str(connection.exec_driver_sql("SELECT changes FROM head").scalar())
+        try:  # past SQLAlchemy's own work, which takes six times as long
+            with closing(self.engine.raw_connection()) as connection:
+                cursor = connection.cursor()
+                cursor.execute("SELECT changes FROM head")
+                row = cursor.fetchone()
+                return str(row[0]) if row else ""
+        except (DatabaseError, self.engine.dialect.loaded_dbapi.Error) as error:
+            raise _unusable(self.engine.url, error) from error
 
     def close(self) -> None:
         """Let go of its connections; it opens new ones when it is used again."""
@@ -227,14 +233,18 @@ def _explained(url: URL) -> Iterator[None]:
     except DatabaseError as error:
         if type(error) not in (DatabaseError, OperationalError):
             raise
-        reason = str(error.orig).strip().rstrip(".").replace("\n", " ")
-        if url.get_backend_name() == "postgresql":
-            hint = f"Check that the server runs: {url.render_as_string(hide_password=True)}."
-        elif "locked" in reason:
-            hint = "Another process has been writing for too long; try again, or see `taxiway agent status`."
-        else:
-            hint = "Check that its folder is writable and its disk is not full, or set TAXIWAY_HOME."
-        raise TaxiwayError(f"The ledger cannot be used: {reason}.", hint=hint) from error
+        raise _unusable(url, error.orig or error) from error
+
+
+def _unusable(url: URL, error: BaseException) -> TaxiwayError:
+    reason = str(error).strip().rstrip(".").replace("\n", " ")
+    if url.get_backend_name() == "postgresql":
+        hint = f"Check that the server runs: {url.render_as_string(hide_password=True)}."
+    elif "locked" in reason:
+        hint = "Another process has been writing for too long; try again, or see `taxiway agent status`."
+    else:
+        hint = "Check that its folder is writable and its disk is not full, or set TAXIWAY_HOME."
+    return TaxiwayError(f"The ledger cannot be used: {reason}.", hint=hint)
 
 
 def _configure_sqlite(engine: Engine) -> None:
