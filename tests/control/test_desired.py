@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy.orm import Session
@@ -15,8 +14,8 @@ from taxiway.errors import ConflictError, InputError, NotFoundError
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Iterator[Session]:
-    with Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}").transaction() as opened:
+def session(ledger_url: str) -> Iterator[Session]:
+    with Ledger(ledger_url).transaction() as opened:
         yield opened
 
 
