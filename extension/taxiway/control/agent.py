@@ -26,8 +26,9 @@ from taxiway.control.tables import EndpointRow
 from taxiway.errors import AgentError, TaxiwayError
 from taxiway.settings import settings
 
-MOST_RENEW_SECONDS = 5.0
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.15  # between two looks at whether the ledger changed
+LOOK_SECONDS = 0.5  # between two looks at the rest
+RUNS_SECONDS = 5.0  # between two looks at runs, while none runs and the ledger does not change
 STANDBY_SECONDS = 0.5
 HELD = 3  # exit status: another agent works
 DEPOSED = 4  # exit status: another agent took over
@@ -58,6 +59,8 @@ class Agent:
         self._home = settings().home
         self._journal = Journal(self._home / "agent.json")
         self._renew_due = 0.0
+        self._look_due = 0.0
+        self._runs_due = 0.0
         self._token = ""
         self._rows: list[EndpointRow] = []
 
@@ -115,17 +118,27 @@ class Agent:
             return
         if monotonic >= self._renew_due:
             self.lease.renew(self._doing())
-            self._renew_due = monotonic + min(MOST_RENEW_SECONDS, self.lease.seconds / RENEWALS)
+            self._renew_due = monotonic + self.lease.seconds / RENEWALS
         token = self.ledger.data_version()
         if token != self._token:
             with self.ledger.reading() as session:
                 self._rows = list(session.scalars(select(EndpointRow)))
             self._token = token
-        self.loops.want(self._rows)
+            self.loops.want(self._rows)
+            self._runs_due = monotonic
+        if monotonic >= self._look_due:
+            self._look_due = monotonic + LOOK_SECONDS
+            self._look(monotonic)
+
+    def _look(self, monotonic: float) -> None:
+        """See to all that needs no haste."""
+        self.loops.want(self._rows)  # also begins again what ended just when it was asked for
         self._guarded("the journal", lambda: self._journal.write(self.loops.activities(), monotonic))
         running = [row for row in self._rows if row.desired == "running"]
         self._guarded("the monitor", lambda: self.monitor.supervise(running, monotonic))
-        self._guarded("retraining", lambda: self.runs.supervise(monotonic))
+        if monotonic >= self._runs_due or self.runs.doing():
+            self._runs_due = monotonic + RUNS_SECONDS
+            self._guarded("retraining", lambda: self.runs.supervise(monotonic))
 
     def _doing(self) -> str:
         running = sum(row.desired == "running" for row in self._rows)

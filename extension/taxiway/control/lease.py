@@ -22,7 +22,7 @@ from taxiway.control.ledger import Ledger, now, record
 from taxiway.control.tables import LeaseRow
 
 LEASE = "agent"
-RENEWALS = 4  # in the time of one lease
+RENEWALS = 4  # in the time of a lease
 _PROGRAM = "taxiway.control.agent"
 
 

@@ -34,6 +34,7 @@ from taxiway.settings import settings
 
 IDLE_SECONDS = 60.0
 LOOK_SECONDS = 0.5
+WINDOWS_SECONDS = 5.0
 RESTART_SECONDS = 5.0
 GIVE_UP = 3
 HOLDER = "TAXIWAY_AGENT_HOLDER"  # in the environment: the agent for which, and as long as it has the lease
@@ -50,6 +51,10 @@ class MonitorSupervisor:
         self.process: subprocess.Popen[bytes] | None = None
         self.deaths = 0
         self._due = 0.0
+        self._windows_due = 0.0
+        self._token = ""
+        self._spools: dict[str, str | None] = {}
+        self._read: dict[str, int] = {}
         self._places: dict[str, int] = {}  # where each segment went on, when the monitor was started for it
         self._lost: dict[str, float] = {}  # when each spool lost its last record
         self._reviewed = datetime.min.replace(tzinfo=UTC)
@@ -71,7 +76,7 @@ class MonitorSupervisor:
                 if self.deaths >= GIVE_UP:
                     self._alert(rows)
                 return
-        if self.process is None and (self._has_grown(rows) or self._is_due()):
+        if self.process is None and (self._has_grown(rows) or self._is_due(monotonic)):
             self._start()
 
     def doing(self) -> list[str]:
@@ -93,15 +98,19 @@ class MonitorSupervisor:
     def _has_grown(self, rows: list[EndpointRow]) -> bool:
         """Tell whether any spool holds, or has lost, records that it had not at the last start."""
         grown = False
-        with self.ledger.reading() as session:
-            spools = dict(session.execute(select(ObservationRow.endpoint, ObservationRow.spool)).all())
-            read = dict(session.execute(select(SegmentRow.path, SegmentRow.offset)).all())
+        if (token := self.ledger.data_version()) != self._token:
+            with self.ledger.reading() as session:
+                spools = select(ObservationRow.endpoint, ObservationRow.spool)
+                self._spools = dict(session.execute(spools).all())
+                places = select(SegmentRow.path, SegmentRow.offset)
+                self._read = dict(session.execute(places).all())
+            self._token = token
         for row in rows:
-            spool = spools.get(row.name)
+            spool = self._spools.get(row.name)
             if not spool:
                 continue
             for path in Path(spool).glob("*.spool"):
-                place = max(read.get(str(path), 0), FIRST_RECORD)
+                place = max(self._read.get(str(path), 0), FIRST_RECORD)
                 if self._places.get(str(path)) != place and _goes_on(path, place):
                     grown = True
                     self._places[str(path)] = place
@@ -111,8 +120,11 @@ class MonitorSupervisor:
                 self._lost[spool] = losses.last
         return grown
 
-    def _is_due(self) -> bool:
+    def _is_due(self, monotonic: float) -> bool:
         """Tell whether a window has been over and quiet for a while since the last look."""
+        if monotonic < self._windows_due:
+            return False
+        self._windows_due = monotonic + WINDOWS_SECONDS
         limit, since = now() - GRACE, self._reviewed
         query = select(WindowRow.endpoint).where(
             WindowRow.end <= limit,

@@ -23,6 +23,7 @@ from taxiway.errors import InputError, TaxiwayError
 from taxiway.packaging import registry
 
 LOOK_SECONDS = 1.0
+CALM_SECONDS = 2.0  # between two looks at what is as it should be
 WAIT_SECONDS = 0.1  # while something is on its way
 LONGEST_SECONDS = 30.0
 _UNDER_WAY = (Status.PENDING, Status.STOPPING)
@@ -203,8 +204,10 @@ class Reconciler:
             pause = WAIT_SECONDS
             self._say("waiting for the back end")
         else:
-            pause = LOOK_SECONDS * random.uniform(0.9, 1.1)  # noqa: S311 - so that not all look at once
-            self._say("watching" if _is_right(row, seen) else "mending")
+            right = _is_right(row, seen)
+            pause = CALM_SECONDS if right else LOOK_SECONDS
+            pause *= random.uniform(0.9, 1.1)  # noqa: S311 - so that not all look at once
+            self._say("watching" if right else "mending")
         self.gone = row.desired == "absent" and not self.failures and seen.status is Status.ABSENT
         self.due = monotonic + pause
 
