@@ -62,12 +62,15 @@ def serve(taxiway_home: Path, iris: BuiltModel) -> Iterator[Serve]:
     """Start ``python -m taxiway.serving``; every process is ended after the test."""
     started: list[Served] = []
 
-    def start(*options: str, model: BuiltModel = iris) -> Served:
+    def start(*options: str, model: BuiltModel = iris, before: str = "") -> Served:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         spool = taxiway_home / "spool"
-        command = [sys.executable, "-m", "taxiway.serving", "--model", str(model.path), "--spool", str(spool)]
+        program = ["-m", "taxiway.serving"]
+        if before:  # a statement that changes what no flag does
+            program = ["-c", f"{before}\nfrom taxiway.serving.__main__ import main, sys\nsys.exit(main())"]
+        command = [sys.executable, *program, "--model", str(model.path), "--spool", str(spool)]
         process = subprocess.Popen(
             [*command, "--port", str(port), *options],
             stderr=subprocess.PIPE,

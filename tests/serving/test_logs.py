@@ -180,6 +180,30 @@ def test_a_model_that_fails_tells_the_client_why_and_the_log_which_request(
     assert "exception" in failed
 
 
+def test_a_fault_of_ours_on_the_short_way_is_in_the_log_and_the_request_goes_the_long_way(
+    serve: Serve, iris: BuiltModel
+) -> None:
+    served = serve(
+        *("--log-format", "json", "--drain-seconds", "0.2"),
+        before=(
+            "from taxiway.serving.app import App\n"
+            f"def fail(self, headers, client, body, defaults): raise ValueError(f'{SECRET} {{body}}')\n"
+            "App.answer_at_once = fail"
+        ),
+    )
+    row = iris.rows(1)
+    answer = served.post("/predict", row)
+    assert answer.status_code == 200
+    assert len(answer.json()["predictions"]) == len(served.records()) == 1
+    served.client.close()
+    text = ended(served)
+    (failed,) = [line for line in map(json.loads, text.splitlines()) if line["level"] == "error"]
+    assert failed["exception"].endswith("ValueError")
+    assert "in on_message_complete" in failed["exception"]
+    assert str(SECRET) not in text
+    assert next(iter(row[0])) not in text
+
+
 def test_a_start_that_fails_is_an_object_with_the_model_in_it(taxiway_home: Path, lookup: BuiltModel) -> None:
     broken = taxiway_home / "broken"
     broken.mkdir(parents=True)

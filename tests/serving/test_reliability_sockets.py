@@ -12,6 +12,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
@@ -179,6 +180,116 @@ def test_half_requests_in_many_sockets_keep_nobody_waiting_and_are_closed_in_tim
             # What is still sent after the answer may cost the answer; beyond the most at once is 429.
             allowed = (b"HTTP/1.1 408", b"HTTP/1.1 429") if number % 3 == 2 else (b"HTTP/1.1 408",)
             assert answer[:12] in allowed or (number < 30 and not answer), (number, answer)
+
+
+def test_empty_lines_keep_no_connection_open(serve: Serve, iris: BuiltModel) -> None:
+    served = serve(before="from taxiway.serving import server; server.KEEP_ALIVE_SECONDS = 2")
+    one, many = (request(json.dumps(iris.rows(rows)).encode()) for rows in (1, 3000))
+    with nothing_is_left(served, iris), connect(served) as busy, busy.makefile("rb") as answers:
+        dripping = [connect(served) for _ in range(3)]
+        for client, asked in zip(dripping[1:], (one, many), strict=True):
+            client.sendall(asked)
+            with client.makefile("rb") as stream:
+                assert read_answer(stream)[0] == 200
+        for client in dripping:
+            client.setblocking(False)
+        deadline = time.monotonic() + 20
+        still = list(dripping)
+        while still:
+            assert time.monotonic() < deadline, f"{len(still)} connections are open"
+            time.sleep(0.1)
+            busy.sendall(one)
+            assert read_answer(answers)[0] == 200, "whoever asks is not idle"
+            still = [client for client in still if is_open(client)]
+        for client in dripping:
+            client.close()
+
+
+def is_open(client: socket.socket) -> bool:
+    """Send an empty line to a connection that does not block; tell whether the server has it still."""
+    try:
+        client.sendall(b"\r\n")
+        return client.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+UPGRADES = {
+    "curl": b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n",
+    "websocket": b"Connection: upgrade\r\nUpgrade: websocket\r\nsec-websocket-version: 13\r\n",
+}
+
+
+@pytest.mark.parametrize("offer", UPGRADES.values(), ids=UPGRADES)
+def test_an_offer_to_upgrade_is_answered_as_if_it_were_not_there(
+    serve: Serve, iris: BuiltModel, offer: bytes
+) -> None:
+    served = serve("--drain-seconds", "0.2")
+    one, many = json.dumps(iris.rows(1)).encode(), json.dumps(iris.rows(3000)).encode()
+    chunks = b"%x\r\n%b\r\n" % (len(one), one)
+    asked = [
+        (POST + b"content-length: %d\r\n" % len(one) + offer + b"\r\n" + one, 200),
+        (POST + offer + b"transfer-encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n", 200),
+        (POST + offer + b"content-length: %d\r\n\r\n" % len(many) + many, 200),
+        (b"GET /ping HTTP/1.1\r\nhost: x\r\n" + offer + b"\r\n", 200),
+        (POST + offer + b"content-length: 2\r\n\r\n[]", 400),
+        (b"GET /nowhere HTTP/1.1\r\nhost: x\r\n" + offer + b"\r\n", 404),
+        (request(one), 200),
+    ]
+    with nothing_is_left(served, iris):
+        for sizes in ((2**20,), (1, 7, 100, 5000, 65536)):
+            with connect(served) as client, client.makefile("rb") as stream:
+                writer = _Writer(client, b"".join(sent for sent, _ in asked) * 3, sizes, random.Random(5))
+                answers = [read_answer(stream) for _ in asked * 3]
+                writer.join()
+            assert [status for status, _, _ in answers] == [status for _, status in asked] * 3
+            assert [body.count(b'"label"') for _, _, body in answers[:3]] == [1, 1, 3000]
+        with connect(served) as client, client.makefile("rb") as stream:
+            # One that waits before it sends the body, as curl does with a large one.
+            client.sendall(POST + offer + b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(one))
+            assert stream.readline() == b"HTTP/1.1 100 Continue\r\n"
+            stream.readline()
+            client.sendall(one)
+            assert read_answer(stream)[0] == 200
+        with connect(served) as client:
+            client.sendall(b"CONNECT x:443 HTTP/1.1\r\nhost: x:443\r\n\r\nwhatever")
+            refused = b"".join(iter(lambda: client.recv(1000), b""))
+        assert refused.startswith(b"HTTP/1.1 400 ")
+        assert b"connection: close\r\n" in refused
+        assert b"no proxy" in refused
+    served.client.close()
+    served.process.terminate()
+    assert served.process.wait(20) == 0
+    assert served.process.stderr is not None
+    log = served.process.stderr.read().lower()
+    assert "uvicorn" not in log
+    assert "upgrade" not in log
+
+
+def test_what_comes_behind_the_body_is_no_header(serve: Serve, iris: BuiltModel, tmp_path: Path) -> None:
+    secret = tmp_path / "token"
+    secret.write_text("s3cret")
+    served = serve("--token-file", str(secret))
+    one = json.dumps(iris.rows(1)).encode()
+    token = b"authorization: Bearer s3cret\r\n"
+    chunked = POST + b"transfer-encoding: chunked\r\n"
+    body = b"%x\r\n%b\r\n0\r\n" % (len(one), one)
+    trailers = b"x-request-id: from-a-trailer\r\nexpect: 100-continue\r\n"
+    for pause in (0.0, 0.05):  # in one piece, and so that the request takes the long way
+        for head, behind, expected in ((b"", token, 401), (token, trailers, 200)):
+            with connect(served) as client, client.makefile("rb") as stream:
+                if pause:
+                    client.sendall(chunked + head + b"\r\n" + body[:5])
+                    time.sleep(pause)
+                    client.sendall(body[5:])
+                    time.sleep(pause)
+                    client.sendall(behind + b"\r\n")
+                else:
+                    client.sendall(chunked + head + b"\r\n" + body + behind + b"\r\n")
+                status, name, _ = read_answer(stream)
+                assert (status, name == "from-a-trailer") == (expected, False)
 
 
 def test_heads_and_trailers_without_end_are_cut_off_before_they_fill_the_memory(

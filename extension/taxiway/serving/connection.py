@@ -12,6 +12,7 @@ import logging
 import resource
 import time
 
+import httptools
 from uvicorn import Config
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -33,6 +34,8 @@ _LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
     b"content-length: %d\r\nconnection: close\r\n\r\n%b"
 ) % (len(_LARGE_TEXT), _LARGE_TEXT)
+_INVALID = "Invalid HTTP request received."
+_NO_PROXY = "This server is no proxy and takes no CONNECT. Send the request itself, without a proxy."
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +60,8 @@ class Connection(HttpToolsProtocol):
         self._running: RequestResponseCycle | None = None
         self._short = False
         self._parts: list[bytes] = []
-        self._heard = time.monotonic()
+        self._heard = time.monotonic()  # when anything came, be it empty lines
+        self._active = self._heard  # when the last request, or its answer, was complete
         self._begun = 0.0  # when the request that is being read began, by time.monotonic
         self._in_head = False
         self._has_body = False
@@ -91,7 +95,7 @@ class Connection(HttpToolsProtocol):
                     text = _LATE_TEXT % self._limits.head_seconds
                     self.transport.write(_LATE % (len(text), text))
                 self.transport.close()
-        elif now - self._heard > self.timeout_keep_alive:
+        elif now - self._active > self.timeout_keep_alive:
             self.transport.close()
 
     def _is_stuck(self, now: float) -> bool:
@@ -120,7 +124,13 @@ class Connection(HttpToolsProtocol):
         """Take what the client sent."""
         self._heard = time.monotonic()
         self._has_body = False
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            _log.warning(_INVALID)
+            self.send_400_response(_INVALID)
+            return
         if self._short:
             # The rest of the body is still to come: that is uvicorn's to wait for.
             self._go_the_long_way()
@@ -132,6 +142,31 @@ class Connection(HttpToolsProtocol):
                     self.transport.write(_LARGE)
                 self.transport.close()
 
+    def _feed(self, data: bytes) -> None:
+        rest: bytes | memoryview = data
+        while True:
+            try:
+                self.parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as stop:
+                if self.parser.get_method() == b"CONNECT":
+                    self.send_400_response(_NO_PROXY)
+                    return
+                rest = memoryview(rest)[stop.args[0] :]
+                self._stay()
+            else:
+                return
+
+    def _stay(self) -> None:
+        """Parse a head again without its offer to upgrade, which a server may ignore (RFC 9110, 7.8).
+
+        The parser takes whatever follows such an offer for the other protocol's, also the request's body.
+        """
+        stopped, self.parser = self.parser, httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        lines = [b"%b %b HTTP/%b" % (stopped.get_method(), self.url, stopped.get_http_version().encode())]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser.feed_data(b"\r\n".join((*lines, b"", b"")))
+
     def on_message_begin(self) -> None:
         """Begin a request; its scope is made when it is needed."""
         self.url = b""
@@ -140,6 +175,11 @@ class Connection(HttpToolsProtocol):
         self._begun = self._heard
         self._in_head = True
         self._bare = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; a trailer, which comes behind the body, is ignored (RFC 9110, 6.5.1)."""
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Choose the request's way."""
@@ -157,7 +197,7 @@ class Connection(HttpToolsProtocol):
         ):
             self._short = True
             self._parts = []
-        else:
+        elif not parser.should_upgrade():
             self._make_scope()
             super().on_headers_complete()
 
@@ -173,18 +213,30 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Answer, if the request is on its short way."""
         self._begun = 0.0
+        self._active = self._heard
         if self._short:
             parts = self._parts
             body = parts[0] if len(parts) == 1 else b"".join(parts)
             state = self.server_state
-            response = self._answer_at_once(self.headers, self.client, body, state.default_headers)
+            try:
+                response = self._answer_at_once(self.headers, self.client, body, state.default_headers)
+            except Exception:  # noqa: BLE001
+                # Raised through the parser, it would be told to the client as a fault of the request.
+                _log.exception("the short way failed on a request")
+                response = None
             if response is not None:
                 self._short = False
                 self.transport.write(response)
                 state.total_requests += 1
                 return
             self._go_the_long_way()
-        super().on_message_complete()
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, or wait for one."""
+        self._active = time.monotonic()
+        super().on_response_complete()
 
     def _make_scope(self) -> None:
         url, headers, expected = self.url, self.headers, self.expect_100_continue
