@@ -43,7 +43,8 @@ def served(tag: str, home: Path, **more: str) -> Iterator[tuple[str, psutil.Proc
         deadline = time.monotonic() + 60
         while True:
             try:
-                if httpx.get(f"{url}/schema", timeout=5).status_code == 200:
+                # Both are the Model's own answers; 401 where a token is asked for.
+                if httpx.get(f"{url}/schema", timeout=5).status_code in (200, 401):
                     break
             except httpx.HTTPError:
                 pass
@@ -87,6 +88,7 @@ def test_a_served_bento_predicts_as_the_model_with_its_own_copy_and_calls_nobody
     assert refused.status_code == 422
     assert Path(mark.read_text()) == copy, "the installed Taxiway was imported instead of the Bento's own"
     assert any(spool.glob("*.spool"))
+    assert "TAXIWAY_SPOOL" not in (home / "serve.log").read_text()
     assert peers <= {"127.0.0.1", "::1"}
 
 

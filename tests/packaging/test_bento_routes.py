@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +24,15 @@ from .conftest import Packaged, Weather
 from .test_bento import served
 
 ARROW = "application/vnd.apache.arrow.stream"
+TOKEN = "s3cret"
+TOLD = (
+    "allow",
+    "content-type",
+    "retry-after",
+    "www-authenticate",
+    "x-request-id",
+    "x-taxiway-findings",
+)
 
 
 @contextmanager
@@ -31,7 +42,8 @@ def local(model: Path, spool: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "taxiway.serving", "--model", str(model), "--spool", str(spool)]
-    process = subprocess.Popen([*command, "--port", str(port)], stderr=subprocess.DEVNULL)
+    command += ["--port", str(port), "--token-env", "TAXIWAY_TOKEN"]
+    process = subprocess.Popen(command, env={**os.environ, "TAXIWAY_TOKEN": TOKEN}, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:
         for _ in range(600):
@@ -79,6 +91,12 @@ def requests(schema: dict[str, Any], rows: Any, name: str) -> list[tuple[str, st
     asked.append(("post", f"/v1/models/{name}:predict", json.dumps({"instances": [{"wind": "calm"}]}), {}))
     asked.append(("get", "/nowhere", None, {}))
     asked.append(("get", "/v2/models/nobody", None, {}))
+    for path, methods in schema["paths"].items():
+        for method in methods:
+            asked += [(method, path, None, {"Authorization": said}) for said in ("", "Bearer wrong", TOKEN)]
+    for path in ("/predict", "/invocations", "/outcomes"):
+        asked.append(("post", path, b" " * (16 * 2**20 + 1), {"Content-Type": "application/json"}))
+    asked.append(("post", "/predict", json.dumps([records[0]] * 10_001), {}))
     return asked
 
 
@@ -90,12 +108,13 @@ def test_a_bento_and_the_local_runtime_answer_every_route_alike(
     shutil.copytree(packaged_home.home / "bentoml", home, symlinks=True)
     folder = home / "models" / model.name / model.version
     differ = []
+    statuses: Counter[int] = Counter()
     with (
         local(folder, tmp_path / "spool") as here,
-        served(model.tag, home) as (there, _),
-        httpx.Client(timeout=20) as client,
+        served(model.tag, home, TAXIWAY_TOKEN=TOKEN) as (there, _),
+        httpx.Client(timeout=20, headers={"Authorization": f"Bearer {TOKEN}"}) as client,
     ):
-        schema = httpx.get(f"{here}/schema").json()
+        schema = client.get(f"{here}/schema").json()
         asked = requests(schema, weather.inputs.iloc[::60], model.name)
         for number, (method, path, body, headers) in enumerate(asked):
             answers = []
@@ -106,14 +125,18 @@ def test_a_bento_and_the_local_runtime_answer_every_route_alike(
                     content=body,
                     headers={"X-Request-Id": f"same-{number}", "Host": "endpoint", **headers},
                 )
-                names = ("content-type", "x-request-id", "allow", "x-taxiway-findings")
-                told = {name: answer.headers.get(name) for name in names}
+                told = {name: answer.headers.get(name) for name in TOLD}
                 content = answer.content
                 if path == "/metrics":
                     # What was counted differs in time and in the requests that waited for the start.
                     content = b"\n".join(sorted(set(re.findall(rb"^# .*|^\w+", content, re.MULTILINE))))
                 answers.append((answer.status_code, told, content))
+                statuses[answer.status_code] += 1
             if answers[0] != answers[1]:
                 differ.append((method, path, headers, *answers))
     assert len(asked) > 150
     assert not differ, "\n".join(map(str, differ[:10]))
+    assert statuses[401] > 60
+    assert statuses[413] == 8
+    log = (home / "serve.log").read_text()
+    assert log.count("set TAXIWAY_SPOOL") == 1, "no folder was named, and once is enough"

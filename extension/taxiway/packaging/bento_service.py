@@ -4,6 +4,7 @@
 # ruff: noqa
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 
@@ -34,7 +35,14 @@ class Service:
     model = bentoml.models.BentoModel(TAG)
 
     def __init__(self) -> None:
-        spool = os.environ.get("TAXIWAY_SPOOL") or tempfile.mkdtemp(prefix="taxiway-spool-")
+        spool = os.environ.get("TAXIWAY_SPOOL")
+        if not spool:
+            spool = tempfile.mkdtemp(prefix="taxiway-spool-")
+            logging.getLogger("taxiway.serving").warning(
+                "the prediction log goes to %s, which is new at each start and read by nobody: "
+                "set TAXIWAY_SPOOL to a folder that stays",
+                spool,
+            )
         Endpoint.app = create_app(self.model.path, spool, token=os.environ.get("TAXIWAY_TOKEN") or None)
 
 
