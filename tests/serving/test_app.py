@@ -179,6 +179,49 @@ def test_ids_and_times_are_the_clients_where_given(serve: Serve) -> None:
     }
 
 
+TIMES_OUTSIDE = (
+    "1422705600000",  # milliseconds
+    "-62135596801",
+    "253370764800",
+    "Infinity",
+    "1e308",
+    "1" * 400,
+    '"9999-01-01"',
+    '"9998-12-31T23:59:59-01:00"',
+    '"0001-01-01T00:00:00+00:01"',
+)
+TIMES_WITHIN = (
+    "-62135596800",
+    "253370764799.5",
+    '"0001-01-01"',
+    '"9998-12-31T23:59:59Z"',
+    '"9999-01-01T00:00:00+00:01"',
+)
+
+
+def test_a_time_that_no_calendar_holds_is_refused_with_its_row_and_the_usual_cause(serve: Serve) -> None:
+    served = serve()
+
+    def ask(time: str) -> list[httpx.Response]:
+        rows = f'{{"records": {json.dumps([GOOD, GOOD])}, "times": [0, {time}]}}'
+        outcomes = (f'{{"id": "{row}", "outcome": 1, "time": {said}}}' for row, said in enumerate((0, time)))
+        content = f'{{"outcomes": [{", ".join(outcomes)}]}}'
+        return [served.send(rows), served.client.post("/outcomes", content=content)]
+
+    for time_ in TIMES_OUTSIDE:
+        for answer in ask(time_):
+            assert answer.status_code == 400, (time_, answer.text)
+            assert "time of row 1" in answer.json()["error"]
+            assert "years 1 to 9998" in answer.json()["error"]
+            assert "milliseconds" in answer.json()["hint"]
+    assert served.records() == []
+    for time_ in TIMES_WITHIN:
+        assert [answer.status_code for answer in ask(time_)] == [200, 202], time_
+    assert {record["times"][1] for record in served.records()} == {
+        *(-62135596800.0, 253370764799.5, 253370764799.0, 253370764740.0),
+    }
+
+
 def test_outcomes_are_written_down(serve: Serve) -> None:
     served = serve()
     sent = {

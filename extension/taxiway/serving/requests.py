@@ -25,6 +25,8 @@ SHAPES = (
     'or {"split": {"columns": [...], "data": [[...]]}}.'
 )
 MAX_ID_LENGTH = 256
+#: The years 1 to 9998 in epoch seconds: what a calendar holds, with room for the end of a window.
+FIRST_TIME, END_OF_TIME = -62_135_596_800.0, 253_370_764_800.0
 
 Array = np.ndarray[Any, np.dtype[Any]]
 MAX_COLUMNS = 10_000
@@ -314,7 +316,13 @@ def read_ids(ids: Any, rows: int) -> list[str]:
 
 
 def read_times(times: Any, rows: int) -> list[float]:
-    """Read the data's own times: one a row, ISO 8601 or epoch seconds; UTC where no offset is given."""
+    """Read the data's own times: one a row, ISO 8601 or epoch seconds; UTC where no offset is given.
+
+    Raises
+    ------
+    Problem
+        400 where one is neither, or not within the years 1 to 9998 of UTC.
+    """
     if type(times) is not list or len(times) != rows:
         raise Problem(400, f'"times" is not a list of {rows} times.', hint="Send one time a row, or none.")
     return list(_seconds(times))
@@ -322,15 +330,23 @@ def read_times(times: Any, rows: int) -> list[float]:
 
 def _seconds(times: Iterable[Any]) -> Iterable[float]:
     for row, time in enumerate(times):
-        if type(time) in (int, float):
-            yield float(time)
-            continue
-        try:
-            moment = datetime.fromisoformat(time)
-        except (TypeError, ValueError):
+        seconds = float(time) if type(time) in (int, float) else _iso_seconds(row, time)
+        if not FIRST_TIME <= seconds < END_OF_TIME:
             raise Problem(
                 400,
-                f"The time of row {row} is neither ISO 8601 nor epoch seconds.",
-                hint='Send times such as "2015-01-31T12:00:00Z" or 1422705600.',
-            ) from None
-        yield (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+                f"The time of row {row} is not within the years 1 to 9998 (UTC).",
+                hint="Send epoch seconds. Milliseconds are the usual cause: divide them by 1,000.",
+            )
+        yield seconds
+
+
+def _iso_seconds(row: int, time: Any) -> float:
+    try:
+        moment = datetime.fromisoformat(time)
+    except (TypeError, ValueError):
+        raise Problem(
+            400,
+            f"The time of row {row} is neither ISO 8601 nor epoch seconds.",
+            hint='Send times such as "2015-01-31T12:00:00Z" or 1422705600.',
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
