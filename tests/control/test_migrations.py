@@ -9,6 +9,7 @@ import sys
 import pytest
 from sqlalchemy import create_engine, select, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.pool import NullPool
 
 from taxiway.control import ledger as module
 from taxiway.control.audit import audit
@@ -130,11 +131,12 @@ def test_a_migration_that_fails_half_way_leaves_the_older_ledger(
     bare_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first_release(bare_url)
-    with create_engine(bare_url).begin() as connection:
+    engine = create_engine(bare_url, poolclass=NullPool)
+    with engine.begin() as connection:
         connection.execute(text("CREATE TABLE head (something integer)"))  # in the way of the second step
     with pytest.raises(Exception, match="head"):
         Ledger(bare_url)
-    with create_engine(bare_url).connect() as connection:
+    with engine.connect() as connection:
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0001"
         assert connection.execute(text("SELECT count(*) FROM events")).scalar() == 3
         with pytest.raises(Exception, match="options"):
