@@ -213,7 +213,7 @@ def test_a_time_that_no_calendar_holds_is_refused_with_its_row_and_the_usual_cau
             assert answer.status_code == 400, (time_, answer.text)
             assert "time of row 1" in answer.json()["error"]
             assert "years 1 to 9998" in answer.json()["error"]
-            assert "milliseconds" in answer.json()["hint"]
+            assert "Milliseconds" in answer.json()["hint"]
     assert served.records() == []
     for time_ in TIMES_WITHIN:
         assert [answer.status_code for answer in ask(time_)] == [200, 202], time_
