@@ -6,6 +6,8 @@ import io
 import json
 import random
 import struct
+import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -19,6 +21,8 @@ from hypothesis import strategies as st
 
 from taxiway.serving.problems import Problem
 from taxiway.serving.protocols import Prediction, Served, arrow, media, openinference, tfserving
+from taxiway.serving.protocols.arrow_columns import Reader, fields_of
+from taxiway.serving.protocols.flatbuffers import Malformed, Scalar, Table, write
 from taxiway.serving.requests import body_of
 from taxiway.serving.validation import Validator
 from taxiway.signature import Column, Output, Signature
@@ -356,11 +360,11 @@ SERVED = Served(
 )
 
 
-def stream(table: pa.Table, **options: Any) -> bytes:
+def stream(table: pa.Table, rows: int = 2, **options: Any) -> bytes:
     sink = io.BytesIO()
     settings = pa.ipc.IpcWriteOptions(**options)
     with pa.ipc.new_stream(sink, table.schema, options=settings) as writer:
-        writer.write_table(table, max_chunksize=2)
+        writer.write_table(table, max_chunksize=rows)
     return sink.getvalue()
 
 
@@ -396,12 +400,79 @@ def test_arrow_streams_with_any_bytes_wrong_are_refused_or_read_but_crash_nothin
 
 def test_arrow_that_makes_much_of_little_is_refused() -> None:
     """A few bytes may point to the same text again and again."""
-    word = pa.array(["x" * 2_000_000]).dictionary_encode()
-    many = pa.DictionaryArray.from_arrays(pa.array([0] * 10, pa.int32()), word.dictionary)
-    for table in (pa.table({"d": many}), pa.table({"f": pa.nulls(11)})):
+    word = pa.array(["x" * 2_000_000])
+    words = pa.array([f"word {number}" for number in range(11)])
+    for table in (
+        pa.table({"d": coded([0] * 10, word)}),
+        pa.table({"f": pa.nulls(11)}),
+        pa.table({"d": coded([0, 1], words)}),
+        pa.table({f"x{number}": pa.nulls(10) for number in range(10_001)}),
+        pa.table({f"x{number}": coded([0], word) for number in range(9)}),
+    ):
         with pytest.raises(Problem) as caught:
             arrow.decode(SERVED, stream(table))
         assert caught.value.status == 413
+
+
+def coded(keys: list[int], words: pa.Array) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array(keys, pa.int32()), words)
+
+
+ROOMY = Served("m", "v", "live", SERVED.signature, 10_000)
+
+
+def peak(do: Callable[[], object]) -> int:
+    """The most bytes of memory that were taken at a time."""
+    tracemalloc.start()
+    try:
+        do()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_of_a_column_that_is_not_known_one_value_and_a_count_is_kept() -> None:
+    rows = 5000
+    odd = {f"n{number}": pa.nulls(rows) for number in range(1000)}
+    odd |= {f"b{number}": pa.array([True] + [None] * (rows - 1)) for number in range(30)}
+    odd |= {f"t{number}": pa.array([None] * rows, pa.timestamp("ms")) for number in range(5)}
+    table = pa.table({"f": [1.5] * rows, "c": coded([1] * rows, pa.array(["a", "gold"])), **odd})
+    body = stream(table, rows - 1)
+    batches: list[Any] = []
+    taken = peak(lambda: batches.append(arrow.decode(ROOMY, body)))
+    (batch,) = batches
+    assert batch.rows == rows
+    assert set(batch.columns) == {"f"}
+    assert set(batch.extra) == set(table.column_names) - {"f"}
+    examples = [batch.extra[name].example for name in ("n0", "b0", "t0", "c")]
+    assert examples == [None, True, "timestamp", "gold"]
+    assert {(one.row, one.count) for one in batch.extra.values()} == {(0, rows)}
+    assert taken < 4 * 2**20, "a list of all rows for each would take 40 MB"
+
+
+def test_arrow_that_is_too_wide_is_refused_before_its_columns_are_read() -> None:
+    table = pa.table({f"x{number}": pa.nulls(1) for number in range(20_000)})
+    body = stream(table)
+
+    def refused() -> None:
+        with pytest.raises(Problem, match="20,000 columns"):
+            arrow.decode(SERVED, body)
+
+    assert peak(refused) < 2 * len(body)
+
+
+def test_names_and_buffers_that_overlap_are_refused() -> None:
+    names = 500 * [{0: "n" * 10_000, 2: Scalar("B", 1), 3: {}}]
+    metadata = bytearray(write({1: names}))
+    (start, length) = Table.root(bytes(metadata))._vector(Table.root(bytes(metadata))._target(1) or 0, 4)
+    first = start + struct.unpack_from("<I", metadata, start)[0]
+    for place in range(start, start + 4 * length, 4):
+        struct.pack_into("<I", metadata, place, first - place)  # each field is the first one
+    body = bytes(metadata[: first + 20_000])
+    with pytest.raises(Malformed, match="overlap"):
+        fields_of(Table.root(body))
+    with pytest.raises(Malformed, match="overlap"):
+        Reader(1, [(1, 0)], [(0, 100), (0, 100), (0, -150)], [], memoryview(bytes(100)))
 
 
 def test_arrow_of_other_kinds_says_what_is_wrong(process: Process, iris: BuiltModel) -> None:

@@ -9,7 +9,7 @@ count are kept and the rest is dropped.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -188,14 +188,14 @@ def from_records(rows: Any, names: Sequence[str], max_rows: int) -> Batch:
     """Turn a list of objects, one a row, into columns; see ``batch_of``."""
     if type(rows) is not list:
         raise Problem(400, '"records" is not a list.')
-    _count(len(rows), max_rows)
+    check_rows(len(rows), max_rows)
     for number, row in enumerate(rows):
         if type(row) is not dict:
             raise Problem(400, f"Row {number} is not an object.")
     first = rows[0]
     keys = first.keys()
     count = len(rows)
-    _too_wide(len(keys), names)
+    too_wide(len(keys), names)
     if count == 1:
         batch = Batch({name: [first[name]] for name in names if name in first}, 1)
     elif all(row.keys() == keys for row in rows):
@@ -218,7 +218,7 @@ def _ragged(rows: list[dict[str, Any]], names: Sequence[str]) -> Batch:
         for name in row.keys() - known:
             if (extra := batch.extra.get(name)) is None:
                 batch.extra[name] = Extra(number, 1, row[name])
-                _too_wide(len(batch.extra), names)
+                too_wide(len(batch.extra), names)
             else:
                 extra.count += 1
     return batch
@@ -228,7 +228,7 @@ def from_columns(columns: Any, names: Sequence[str], max_rows: int) -> Batch:
     """Take an object of equally long lists, one a column; see ``batch_of``."""
     if type(columns) is not dict or not columns:
         raise Problem(400, '"columns" is not an object of lists.')
-    _too_wide(len(columns), names)
+    too_wide(len(columns), names)
     lengths: dict[int, str] = {}
     for name, values in columns.items():
         if type(values) is not list:
@@ -242,7 +242,7 @@ def from_columns(columns: Any, names: Sequence[str], max_rows: int) -> Batch:
             hint="Send as many values for every column.",
         )
     rows = next(iter(lengths))
-    _count(rows, max_rows)
+    check_rows(rows, max_rows)
     return _named(columns, names, rows)
 
 
@@ -255,10 +255,10 @@ def from_split(split: Any, names: Sequence[str], max_rows: int) -> Batch:
     ):
         raise Problem(400, '"split" needs the lists "columns" and "data".')
     header, data = split["columns"], split["data"]
-    _too_wide(len(header), names)
+    too_wide(len(header), names)
     if not all(type(name) is str for name in header) or len(set(header)) != len(header):
         raise Problem(400, 'The names in "columns" are not distinct texts.')
-    _count(len(data), max_rows)
+    check_rows(len(data), max_rows)
     for number, row in enumerate(data):
         if type(row) is not list or len(row) != len(header):
             raise Problem(400, f"Row {number} is not a list of {len(header)} values.")
@@ -273,7 +273,8 @@ def _named(columns: dict[str, list[Any]], names: Sequence[str], rows: int) -> Ba
     return batch
 
 
-def _count(rows: int, max_rows: int) -> None:
+def check_rows(rows: int, max_rows: int) -> None:
+    """Refuse a request of no rows, with 400, and one of more than it may have, with 413."""
     if rows == 0:
         raise Problem(400, "The request has no rows.")
     too_many(rows, max_rows)
@@ -289,7 +290,7 @@ def too_many(rows: int, max_rows: int) -> None:
         )
 
 
-def _too_wide(columns: int, names: Sequence[str]) -> None:
+def too_wide(columns: int, names: Collection[str]) -> None:
     """Refuse far more columns than there are, with 413: each that is not known costs more than its value."""
     most = max(MAX_COLUMNS, 2 * len(names))
     if columns > most:

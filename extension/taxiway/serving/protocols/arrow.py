@@ -2,14 +2,14 @@
 
 Format: https://arrow.apache.org/docs/format/Columnar.html. The light library that there is for it
 (nanoarrow 0.9) can be made to crash the process by a few wrong bytes; here each length is checked.
-Numbers, booleans, texts (also as views or from a dictionary) and nulls are read, uncompressed.
+Numbers, booleans, texts (also as views or from a dictionary) and nulls are read, uncompressed. Of a
+column that the signature does not know, only the first value is read.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -26,13 +26,14 @@ from taxiway.serving.protocols.arrow_columns import (
     written,
 )
 from taxiway.serving.protocols.flatbuffers import Malformed, Scalar, Structs, Table, write
-from taxiway.serving.requests import Array, Batch, from_columns, too_many
+from taxiway.serving.requests import Array, Batch, Extra, check_rows, too_many, too_wide
 
 _CONTINUATION = b"\xff\xff\xff\xff"
 _HINT = "Send an uncompressed Arrow IPC stream, such as pyarrow.ipc.new_stream writes."
 _SCHEMA, _DICTIONARY, _BATCH = 1, 2, 3
 _VERSION = 4
 _LONGEST_KNOWN = 2**16
+_MOST_WORDS = 256  # of a dictionary of which one word at most is shown
 
 
 def decode(served: Served, body: bytes) -> Batch:
@@ -41,15 +42,14 @@ def decode(served: Served, body: bytes) -> Batch:
     Raises
     ------
     Problem
-        400 where it is not such a stream, 413 where it has too many rows or too much text.
+        400 where it is not such a stream, 413 where it has too many rows or columns or too much text.
     """
     if (batch := decode_numbers(served, body)) is not None:
         return batch
     try:
-        columns = _read(body, served)
+        return _read(served, body)
     except Malformed as error:
         raise Problem(400, f"The body is not an Arrow stream that is read: {error}.", hint=_HINT) from None
-    return from_columns(columns, served.signature.names, served.max_rows)
 
 
 def decode_numbers(served: Served, body: bytes) -> Batch | None:
@@ -125,12 +125,14 @@ def _message_at(body: bytes, place: int) -> _Message | None:
     return _Message(message.number(1, "B"), header, memoryview(body)[start : start + size], start + size)
 
 
-def _schema_of(message: _Message | None) -> list[Field]:
-    """Read the columns of the message that a stream begins with."""
+def _schema_of(message: _Message | None, names: Collection[str] | None = None) -> list[Field]:
+    """Read the columns of the message that a stream begins with; of ``names`` there may not be far more."""
     if message is None or message.kind != _SCHEMA:
         raise Malformed("it does not begin with a schema")
     if message.header.number(0, "h"):
         raise Malformed("its numbers are big-endian")
+    if names is not None:
+        too_wide(message.header.length(1), names)
     fields = fields_of(message.header)
     if not fields:
         raise Malformed("it has no columns")
@@ -145,29 +147,100 @@ def _known_schema(message: bytes) -> list[Field]:
     return _schema_of(_message_at(message, 0))
 
 
-@dataclass(slots=True)
 class _Stream:
-    """What has been read of a stream."""
+    """What has been read of a stream: whole columns of the signature, and one value of each other."""
 
-    fields: list[Field]
-    columns: dict[str, list[Any]]
-    dictionaries: dict[int, list[Any]] = field(default_factory=dict)
-    rows: int = 0
-    characters: int = 0
+    def __init__(self, fields: list[Field], served: Served) -> None:
+        names = frozenset(served.signature.names)
+        self.fields = fields
+        self.max_rows = served.max_rows
+        self.columns: dict[str, list[Any]] = {one.name: [] for one in fields if one.name in names}
+        self.extra: dict[str, Extra] = {}
+        self.rows = 0
+        self._words: dict[int, list[Any]] = {}
+        self._characters = 0
+        # A dictionary may be shared; it is read whole if one of its columns is the signature's.
+        self._owners: dict[int, Field] = {}
+        for one in sorted(fields, key=lambda one: one.name in names):
+            if one.dictionary is not None:
+                self._owners[one.dictionary] = one
+
+    def add_dictionary(self, header: Table, content: memoryview) -> None:
+        number, batch = header.number(0, "q"), header.table(1)
+        owner = self._owners.get(number)
+        if batch is None or owner is None:
+            raise Malformed("a dictionary belongs to no column")
+        if not header.number(2, "B"):
+            self._words.pop(number, None)
+        words = self._words.setdefault(number, [])
+        reader = _reader(batch, content)
+        most = None
+        if owner.name in self.columns:
+            too_many(len(words) + reader.rows, self.max_rows)
+        elif owner.value.kind in UNREAD:
+            return
+        else:
+            most = _MOST_WORDS - len(words)
+        found = reader.values(owner.value, most)
+        self._count(found)
+        words += found
+
+    def add_batch(self, header: Table, content: memoryview) -> None:
+        reader = _reader(header, content)
+        too_many(self.rows + reader.rows, self.max_rows)
+        for one in self.fields:
+            if (column := self.columns.get(one.name)) is not None:
+                column += self._values(one, reader)
+            elif one.name in self.extra or not reader.rows:
+                reader.skip(one)
+            else:
+                self.extra[one.name] = Extra(0, 0, self._first(one, reader))
+        self.rows += reader.rows
+
+    def _values(self, one: Field, reader: Reader) -> list[Any]:
+        values = reader.values(one)
+        if one.dictionary is not None:
+            words = self._words.get(one.dictionary, [])
+            values = [None if key is None else _word(words, key) for key in values]
+        self._count(values)
+        return values
+
+    def _first(self, one: Field, reader: Reader) -> Any:
+        """Give the value of the first row; of one that is not read, the kind."""
+        if one.kind in UNREAD:
+            reader.skip(one)
+            return one.kind
+        (value,) = reader.values(one, 1)
+        if one.dictionary is not None and value is not None:
+            words = self._words.get(one.dictionary, [])
+            value = words[value] if 0 <= value < len(words) else one.value.kind
+        self._count([value])
+        return value
+
+    def _count(self, values: list[Any]) -> None:
+        # A text may be pointed to by every row: what is small here could be large in the log.
+        self._characters += sum(len(value) for value in values if type(value) is str)
+        if self._characters > MOST_TEXT:
+            raise Problem(413, "The stream holds too much text.", hint="Send the rows in several requests.")
 
 
-def _read(body: bytes, served: Served) -> dict[str, list[Any]]:
+def _read(served: Served, body: bytes) -> Batch:
+    names = served.signature.names
     message = _message_at(body, 0)
-    fields = _schema_of(message)
-    stream = _Stream(fields, {one.name: [] for one in fields})
+    stream = _Stream(_schema_of(message, names), served)
     while message is not None and (message := _message_at(body, message.end)) is not None:
         if message.kind == _DICTIONARY:
-            _add_dictionary(stream, message.header, message.body)
+            stream.add_dictionary(message.header, message.body)
         elif message.kind == _BATCH:
-            _add_batch(stream, message.header, message.body, served)
+            stream.add_batch(message.header, message.body)
         else:
             raise Malformed(f"a message is of the kind {message.kind}")
-    return stream.columns
+    check_rows(stream.rows, served.max_rows)
+    for extra in stream.extra.values():
+        extra.count = stream.rows
+    batch = Batch({name: stream.columns[name] for name in names if name in stream.columns}, stream.rows)
+    batch.extra = stream.extra
+    return batch
 
 
 def _read_numbers(served: Served, body: bytes) -> Batch | None:
@@ -190,39 +263,6 @@ def _read_numbers(served: Served, body: bytes) -> Batch | None:
     if arrays.keys() != set(names):
         return None
     return Batch(None, reader.rows, arrays={name: arrays[name] for name in names})
-
-
-def _add_dictionary(stream: _Stream, header: Table, content: memoryview) -> None:
-    number, batch = header.number(0, "q"), header.table(1)
-    owner = next((one for one in stream.fields if one.dictionary == number), None)
-    if batch is None or owner is None:
-        raise Malformed("a dictionary belongs to no column")
-    values = _reader(batch, content).values(owner.value)
-    if header.number(2, "B") and number in stream.dictionaries:
-        stream.dictionaries[number] += values
-    else:
-        stream.dictionaries[number] = values
-
-
-def _add_batch(stream: _Stream, header: Table, content: memoryview, served: Served) -> None:
-    reader = _reader(header, content)
-    stream.rows += reader.rows
-    too_many(stream.rows, served.max_rows)
-    names: Sequence[str] = served.signature.names
-    for one in stream.fields:
-        if one.name not in names and one.kind in UNREAD:
-            reader.skip(one)
-            stream.columns[one.name] += [one.kind] * reader.rows
-            continue
-        values = reader.values(one)
-        if one.dictionary is not None:
-            words = stream.dictionaries.get(one.dictionary, [])
-            values = [None if key is None else _word(words, key) for key in values]
-        # A text may be pointed to by every row: what is small here could be large in the log.
-        stream.characters += sum(len(value) for value in values if type(value) is str)
-        if stream.characters > MOST_TEXT:
-            raise Problem(413, "The stream holds too much text.", hint="Send the rows in several requests.")
-        stream.columns[one.name] += values
 
 
 def _word(words: list[Any], key: Any) -> Any:

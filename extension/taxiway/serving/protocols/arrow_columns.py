@@ -69,7 +69,14 @@ def fields_of(schema: Table) -> list[Field]:
     Malformed
         A column holds something else than single values.
     """
-    return [_field(one) for one in schema.tables(1)]
+    fields, characters = [], 0
+    for table in schema.tables(1):
+        fields.append(_field(table))
+        characters += len(fields[-1].name)
+        # Each of many columns may point to the same long name.
+        if characters > len(schema.buffer):
+            raise Malformed("the names of its columns overlap")
+    return fields
 
 
 def _field(table: Table) -> Field:
@@ -141,7 +148,7 @@ class Reader:
     ) -> None:
         self.rows = rows
         # No writer lets buffers overlap; who does wants much to be made of little.
-        if sum(length for _, length in buffers) > len(content):
+        if sum(abs(length) for _, length in buffers) > len(content):
             raise Malformed("its buffers overlap")
         self._nodes = iter(nodes)
         self._buffers = iter(buffers)
@@ -154,26 +161,28 @@ class Reader:
         for _ in range(field.buffers + (self._views() if field.kind == "view" else 0)):
             self._buffer()
 
-    def values(self, field: Field) -> list[Any]:
-        """Read a column; a missing value, and NaN, is None.
+    def values(self, field: Field, most: int | None = None) -> list[Any]:
+        """Read a column, or its first ``most`` values; a missing value, and NaN, is None.
 
         Raises
         ------
         Malformed
             The buffers are too short, or the column is of a kind that is not read.
         """
+        count = self.rows if most is None else min(self.rows, most)
         nulls = self._nulls()
         if field.kind == "null":
-            return [None] * self.rows
-        present = self._present(self._buffer(), nulls)
+            return [None] * count
+        validity = self._buffer()
+        present = self._bits(validity, count) if nulls and count else None
         if field.kind == "number" and field.dtype is not None:
-            return _chosen(values_of(self._numbers(field.dtype)), present)
+            return _chosen(values_of(self._numbers(field.dtype, count)), present)
         if field.kind == "bool":
-            return _chosen(self._bits(self._buffer()).tolist(), present)
+            return _chosen(self._bits(self._buffer(), count).tolist(), present)
         if field.kind == "text" and field.dtype is not None:
-            return _chosen(self._texts(field.dtype), present)
+            return _chosen(self._texts(field.dtype, count), present)
         if field.kind == "view":
-            return _chosen(self._viewed(), present)
+            return _chosen(self._viewed(count), present)
         raise Malformed(f"column {field.name!r} holds values of the type {field.kind}")
 
     def numbers(self, field: Field) -> Array | None:
@@ -181,7 +190,7 @@ class Reader:
         if self._nulls() or field.kind != "number" or field.dtype is None or field.dictionary is not None:
             return None
         self._buffer()
-        return self._numbers(field.dtype)
+        return self._numbers(field.dtype, self.rows)
 
     def _nulls(self) -> int:
         length, nulls = next(self._nodes, (-1, 0))
@@ -201,38 +210,35 @@ class Reader:
             raise Malformed("a buffer lies outside its message")
         return self._content[offset : offset + length]
 
-    def _present(self, buffer: memoryview, nulls: int) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
-        return self._bits(buffer) if nulls and self.rows else None
-
-    def _bits(self, buffer: memoryview) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        if 8 * len(buffer) < self.rows:
+    def _bits(self, buffer: memoryview, count: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        if 8 * len(buffer) < count:
             raise Malformed("a buffer is too short")
         packed = np.frombuffer(buffer, np.uint8)
-        return np.unpackbits(packed, count=self.rows, bitorder="little").astype(bool)
+        return np.unpackbits(packed, count=count, bitorder="little").astype(bool)
 
-    def _numbers(self, dtype: np.dtype[Any], extra: int = 0) -> Array:
-        buffer, count = self._buffer(), self.rows + extra
+    def _numbers(self, dtype: np.dtype[Any], count: int) -> Array:
+        buffer = self._buffer()
         if len(buffer) < count * dtype.itemsize:
             raise Malformed("a buffer is too short")
         return np.frombuffer(buffer, dtype, count)
 
-    def _texts(self, dtype: np.dtype[Any]) -> list[str]:
-        if not self.rows:
+    def _texts(self, dtype: np.dtype[Any], count: int) -> list[str]:
+        if not count:
             self._buffer(), self._buffer()
             return []
-        offsets = self._numbers(dtype, extra=1)
+        offsets = self._numbers(dtype, count + 1)
         data = self._buffer()
         if offsets[0] < 0 or offsets[-1] > len(data) or (offsets[1:] < offsets[:-1]).any():
             raise Malformed("an offset lies outside its text")
         ends = offsets.tolist()
         return [_text(data[start:end]) for start, end in pairwise(ends)]
 
-    def _viewed(self) -> list[str]:
+    def _viewed(self, count: int) -> list[str]:
         views = self._buffer()
-        if len(views) < 16 * self.rows:
+        if len(views) < 16 * count:
             raise Malformed("a buffer is too short")
         data = [self._buffer() for _ in range(self._views())]
-        heads = np.frombuffer(views, "<i4", 4 * self.rows).reshape(-1, 4).tolist()
+        heads = np.frombuffer(views, "<i4", 4 * count).reshape(-1, 4).tolist()
         if sum(head[0] for head in heads) > MOST_TEXT:
             raise Malformed("its views hold too much text")
         texts = []

@@ -48,6 +48,11 @@ class Table:
         except UnicodeDecodeError:
             raise Malformed("a name is not UTF-8") from None
 
+    def length(self, field: int) -> int:
+        """Give the number of tables in a vector of them, without reading one."""
+        place = self._target(field)
+        return 0 if place is None else self._vector(place, 4)[1]
+
     def tables(self, field: int) -> list[Table]:
         """Read a vector of tables."""
         place = self._target(field)
