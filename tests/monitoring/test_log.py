@@ -42,6 +42,19 @@ def test_a_time_that_cannot_be_one_is_that_of_receipt(wrong):
     assert frame["time"].tolist() == frame["received"].tolist()
 
 
+@pytest.mark.parametrize("wrong", [1.79e12, 1_790_000_000_000, -(10**11), 10**30, 253_370_764_800])
+@pytest.mark.parametrize("day", [1_700_000_000, 1_700_000_000.5])
+def test_a_time_that_no_calendar_holds_is_that_of_receipt_for_its_row_alone(wrong, day):
+    days = pd.to_datetime([day, day], unit="s", utc=True).as_unit("us")
+    for frame in (
+        predictions_frame([prediction(["a", "b", "c"], times=[day, wrong, day])]),
+        outcomes_frame([outcome(["a", "b", "c"], [1, 2, 3], times=[day, wrong, day])]),
+    ):
+        assert [*frame["time"][[0, 2]]] == [*days]
+        assert frame["time"][1] == frame["received"][1]
+        assert frame["time"].dt.year.between(1, 9998).all()
+
+
 def test_models_of_different_columns_share_a_frame_in_the_order_of_the_records():
     other = {"wind": [1.0], "moon": ["full"]}
     frame = predictions_frame([prediction(["a"]), prediction(["b"], inputs=other), prediction(["c"])])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import math
 import signal
 import subprocess
 import time
@@ -107,6 +109,25 @@ def test_losses_are_added_up_over_writers_and_forgotten_when_they_are_old(tmp_pa
     assert (read_losses(tmp_path) or Losses(0, 0, 0)).count == 3
     forget_losses(tmp_path, before=later)
     assert read_losses(tmp_path) is None
+
+
+def test_a_count_is_never_forgotten_before_its_writer_holds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = fcntl.flock
+
+    def late(file: int, operation: int) -> None:
+        if operation == fcntl.LOCK_EX:
+            forget_losses(tmp_path, before=math.inf)
+        lock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    counter = LossCounter(tmp_path, "a")
+    counter.add()
+    forget_losses(tmp_path, before=math.inf)
+    assert (read_losses(tmp_path) or Losses(0, 0, 0)).count == 1
+    assert [path.name for path in (tmp_path / "losses").iterdir()] == ["a"]
+    counter.close()
 
 
 def test_a_budget_that_is_used_up_counts_as_well(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import struct
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import orjson
 import pytest
 
+from taxiway.serving import spool
+from taxiway.serving.losses import read_losses
 from taxiway.serving.spool import (
     MAGIC,
     PIECE_BYTES,
@@ -140,3 +143,60 @@ def test_a_single_row_is_read_back_in_the_form_of_all_others(tmp_path: Path) -> 
     (segment,) = list_segments(tmp_path)
     assert read_segment(segment)[0] == [{"ids": ["a"], "inputs": {"x": [1.5], "site": ["å"]}}]
     writer.close()
+
+
+def test_a_round_of_reading_ends_after_so_many_bytes_and_has_one_record_at_least(tmp_path: Path) -> None:
+    writer = SpoolWriter(tmp_path, "live")
+    for number in range(7):
+        writer.append({"n": number, "text": "x" * 1000})
+    (segment,) = list_segments(tmp_path)
+    rounds, offset = [], 0
+    while True:
+        records, offset = read_segment(segment, offset, most_bytes=2000)
+        if not records:
+            break
+        rounds.append([record["n"] for record in records])
+    assert rounds == [[0, 1], [2, 3], [4, 5], [6]]
+    assert [record["n"] for record in read_segment(segment, most_bytes=1)[0]] == [0]
+    writer.close()
+
+
+def test_a_record_that_no_reader_takes_is_dropped_and_counted_and_hides_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "MAX_RECORD_BYTES", 1000)
+    writer = SpoolWriter(tmp_path, "live")
+    taken = [writer.append({"n": number, "text": "x" * size}) for number, size in enumerate((1, 2000, 1))]
+    assert taken == [True, False, True]
+    assert (writer.written, writer.dropped) == (2, 1)
+    losses = read_losses(tmp_path)
+    assert losses is not None
+    assert losses.count == 1
+    (segment,) = list_segments(tmp_path)
+    assert [record["n"] for record in read_segment(segment)[0]] == [0, 2]
+    writer.close()
+
+
+@pytest.mark.parametrize("removed", ["segment", "folder"])
+def test_a_segment_that_is_removed_while_it_is_written_is_followed_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, removed: str
+) -> None:
+    monkeypatch.setattr(spool, "_BUDGET_SECONDS", 0.0)
+    monkeypatch.setattr(spool, "MAX_RECORD_BYTES", 1000)
+    folder = tmp_path / "spool"
+    writer = SpoolWriter(folder, "live")
+    assert writer.append({"n": 0})
+    if removed == "folder":
+        shutil.rmtree(folder)
+    else:
+        list_segments(folder)[0].unlink()
+    assert writer.append({"n": 1})
+    assert writer.append({"n": 2})
+    assert not writer.append({"n": 3, "text": "x" * 1000})
+    (segment,) = list_segments(folder)
+    assert [record["n"] for record in read_segment(segment)[0]] == [1, 2]
+    losses = read_losses(folder)
+    assert losses is not None
+    assert losses.count == 1
+    writer.close()
+    assert is_finished(segment)

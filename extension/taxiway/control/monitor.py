@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 
     from taxiway.packaging.model import Model
 
-MOST_RECORDS = 20_000
+MOST_RECORDS = 20_000  # of a round, which is held in memory; a record may have one row or ten thousand
+MOST_BYTES = 32 * 2**20
 MOST_ROUNDS = 10
 LOOK_SECONDS = 30.0
 FORGET_SECONDS = 3600.0
@@ -97,37 +98,41 @@ class Monitor:
         return busy
 
     def _ingest_all(self, row: EndpointRow, spool: Path) -> bool:
-        """Read what is new, a bounded number of records in memory at a time; tell whether there was any."""
+        """Read what is new, a bounded amount in memory at a time; tell whether there was any."""
         read = 0
         for _ in range(MOST_ROUNDS):
-            found = self._ingest(row, spool)
+            found, more = self._ingest(row, spool)
             read += found
-            if found < MOST_RECORDS:
+            if not more:
                 break
         return read > 0
 
-    def _ingest(self, row: EndpointRow, spool: Path) -> int:
+    def _ingest(self, row: EndpointRow, spool: Path) -> tuple[int, bool]:
         """Commit new records, as Parquet parts and merged profiles, with the offsets they end at.
 
         Returns
         -------
-        int
-            How many records: at most ``MOST_RECORDS``.
+        found, more
+            How many records, and whether there may be more: at a time at most ``MOST_RECORDS`` are read, or
+            as many as take ``MOST_BYTES`` (the last may go beyond).
         """
         records: list[dict[str, Any]] = []
+        left, more = MOST_BYTES, False
         ends: dict[Path, int] = {}
         with self.ledger.reading() as session:
             known = _offsets(session, row.name)
         for path in list_segments(spool):
             with contextlib.suppress(FileNotFoundError):
-                most = MOST_RECORDS - len(records)
-                found, ends[path] = read_segment(path, known.get(str(path), 0), most=most)
+                most, start = MOST_RECORDS - len(records), known.get(str(path), 0)
+                found, ends[path] = read_segment(path, start, most=most, most_bytes=left)
                 records += found
-            if len(records) >= MOST_RECORDS:
+                left -= ends[path] - start
+            more = len(records) >= MOST_RECORDS or left <= 0
+            if more:
                 break
-        if not records:
+        if not records and not more:
             self._tidy(row.name, ends)
-            return 0
+            return 0, False
         predictions = prediction_log.predictions_frame(records)
         outcomes = prediction_log.outcomes_frame(records)
         # all that is slow comes before the transaction, which holds off every other writer
@@ -138,7 +143,7 @@ class Monitor:
             changed.append(parts.write(row.name, "outcome", outcomes))
         with self.ledger.transaction() as session:
             if _offsets(session, row.name) != known:
-                return 0  # another monitor, of an agent that was being killed, has read the same
+                return 0, False  # another monitor, of an agent that was being killed, has read the same
             for entry in changed:
                 session.merge(entry)
             session.flush()
@@ -153,7 +158,7 @@ class Monitor:
         groups = {(part.kind, part.window_start, part.model, part.role) for part in written}
         compaction.compact(self.ledger, row.name, groups)
         log.info("%s: %d predictions, %d outcomes", row.name, len(predictions), len(outcomes))
-        return len(records)
+        return len(records), more
 
     def _has_lost(self, spool: Path) -> bool:
         """Whether a serving process could not write something down since the last cycle."""

@@ -101,8 +101,11 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     """Turn epoch seconds into UTC times, mixed values into text; a time that cannot be is that of receipt."""
     import pandas as pd
 
+    from taxiway.serving.requests import END_OF_TIME, FIRST_TIME
+
     for name in ("received", "time"):
         seconds = pd.to_numeric(frame[name], errors="coerce")
+        seconds = seconds.where(seconds.between(FIRST_TIME, END_OF_TIME, inclusive="left"))
         frame[name] = pd.to_datetime(seconds, unit="s", utc=True, errors="coerce").dt.as_unit("us")
     frame["time"] = frame["time"].fillna(frame["received"])
     for column in [name for name in frame.columns if pd.api.types.is_object_dtype(frame[name].dtype)]:

@@ -47,12 +47,30 @@ class LossCounter:
         self._page: mmap.mmap | None = None
         self._file = -1
         self._count, self._first = 0, 0.0
+        self._open()
+
+    def _open(self) -> None:
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(exist_ok=True, mode=0o700)
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+            hidden = self._path.with_name(f".{self._path.name}.new")
+            file = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                # Locked before it has its name, so that no reader takes its writer for gone.
+                fcntl.flock(file, fcntl.LOCK_EX)
+                hidden.rename(self._path)
+            except OSError:
+                os.close(file)
+                hidden.unlink(missing_ok=True)
+                raise
+            self._file = file
             os.posix_fallocate(self._file, 0, _PAGE)
             self._page = mmap.mmap(self._file, _PAGE)
+
+    def restore(self) -> None:
+        """Make the file anew if it was removed; what it counted is in it again with the next loss."""
+        if self._file >= 0 and not os.fstat(self._file).st_nlink:
+            self._release()
+            self._open()
 
     def add(self) -> None:
         """Count one."""
@@ -69,12 +87,15 @@ class LossCounter:
 
     def close(self) -> None:
         """Let go of the page; where nothing was lost, remove it."""
+        if self._file >= 0 and not self._count:
+            self._path.unlink(missing_ok=True)
+        self._release()
+
+    def _release(self) -> None:
         if self._page is not None:
             self._page.close()
             self._page = None
         if self._file >= 0:
-            if not self._count:
-                self._path.unlink(missing_ok=True)
             os.close(self._file)
             self._file = -1
 
@@ -101,7 +122,7 @@ def forget_losses(spool: Path, *, before: float) -> None:
 
 def _files(spool: Path) -> list[Path]:
     try:
-        return list((spool / FOLDER).iterdir())
+        return [path for path in (spool / FOLDER).iterdir() if not path.name.startswith(".")]
     except OSError:
         return []
 

@@ -6,12 +6,17 @@ costs no system call; the page cache outlives the process, so that no answered p
 Each piece is allocated on the disk before it is mapped: a full disk is an error that can be caught there.
 What is allocated and not written yet is zeros; a length of zero ends the reading. While a segment is
 being written its writer holds a lock on it.
+
+A disk that copies on write (btrfs, ZFS) takes new room for every write, so that there no allocation
+guarantees it: if such a disk is full, a write to the map ends the process with SIGBUS. Keep the spool on a
+file system that writes in place (ext4, XFS, tmpfs).
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import mmap
 import os
 import struct
@@ -19,7 +24,7 @@ import time
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
@@ -60,6 +65,9 @@ _FORMATS = {
 
 class SpoolWriter:
     """Appends records to segments of one folder.
+
+    Where the folder or the segment is removed while it is written, a new one is begun within seconds. The
+    records written meanwhile went to a file without a name: they are lost, and cannot be counted.
 
     Parameters
     ----------
@@ -109,7 +117,7 @@ class SpoolWriter:
         self._due = float("-inf")  # when age and budget are looked at again, by time.monotonic
 
     def append(self, record: dict[str, Any], arrays: Mapping[str, Mapping[str, Array]] | None = None) -> bool:
-        """Write one record; False if it was dropped for want of room.
+        """Write one record; False if it was dropped for want of room, or is larger than a reader takes.
 
         Never raises for a full or failing disk: serving goes on.
 
@@ -124,12 +132,12 @@ class SpoolWriter:
             payload = _with_arrays(record, arrays)
         else:
             payload = orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS)
+        if len(payload) > MAX_RECORD_BYTES:
+            return self._drop()
         entry = _HEADER.pack(len(payload), zlib.crc32(payload)) + payload
         length = len(entry)
         if (length > self._room or time.monotonic() > self._due) and not self._make_room(length):
-            self.dropped += 1
-            self._losses.add()
-            return False
+            return self._drop()
         end = self._place + length
         assert self._piece is not None
         self._piece[self._place : end] = entry
@@ -143,6 +151,11 @@ class SpoolWriter:
         """Close the current segment; a later append opens another."""
         self._close_segment()
         self._losses.close()
+
+    def _drop(self) -> Literal[False]:
+        self.dropped += 1
+        self._losses.add()
+        return False
 
     def _close_segment(self) -> None:
         self._unmap()
@@ -158,6 +171,10 @@ class SpoolWriter:
         now = time.monotonic()
         try:
             if now - self._counted > _BUDGET_SECONDS:
+                self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._losses.restore()
+                if self._file >= 0 and not os.fstat(self._file).st_nlink:
+                    self._close_segment()
                 self._others = _folder_bytes(self.directory) - self._allocated
                 self._counted = now
             full = self._size + length > self._segment_bytes or now - self._opened > self._segment_seconds
@@ -255,7 +272,9 @@ def is_finished(path: Path) -> bool:
     return True
 
 
-def read_segment(path: Path, offset: int = 0, *, most: int | None = None) -> tuple[list[dict[str, Any]], int]:
+def read_segment(
+    path: Path, offset: int = 0, *, most: int | None = None, most_bytes: int | None = None
+) -> tuple[list[dict[str, Any]], int]:
     """Read a segment's records from a byte offset on.
 
     Parameters
@@ -266,6 +285,8 @@ def read_segment(path: Path, offset: int = 0, *, most: int | None = None) -> tup
         Where to start: 0, or what an earlier call gave.
     most
         The most records to read; None for all.
+    most_bytes
+        No record is begun after so many bytes, so that one at least is read; None for no limit.
 
     Returns
     -------
@@ -280,7 +301,8 @@ def read_segment(path: Path, offset: int = 0, *, most: int | None = None) -> tup
                 return [], 0
             offset = len(MAGIC)
         file.seek(offset)
-        while most is None or len(records) < most:
+        end = math.inf if most_bytes is None else offset + most_bytes
+        while offset < end and (most is None or len(records) < most):
             if len(header := file.read(_HEADER.size)) < _HEADER.size:
                 break
             length, checksum = _HEADER.unpack(header)
