@@ -164,6 +164,8 @@ class Reconciler:
             if _is_right(row, seen):
                 self.mends = 0
                 return row, seen
+            if seen.status is Status.UNKNOWN and not self.mends:  # say so first, and look again
+                self.mends, self._mend_due = 1, monotonic + LOOK_SECONDS / 2
             if seen.status in _UNDER_WAY or monotonic < self._mend_due:
                 return row, seen
             # apply is idempotent: it mends what is broken and leaves alone what is not
