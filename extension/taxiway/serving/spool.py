@@ -40,7 +40,7 @@ SEGMENT_BYTES = 64 * 2**20
 SEGMENT_SECONDS = 600.0
 BUDGET_BYTES = 2 * 2**30
 MAX_RECORD_BYTES = 256 * 2**20
-PIECE_BYTES = 8 * 2**20
+PIECE_BYTES = 2**19
 _LITTLE_BYTES = 2**16
 _BUFFER_BYTES = 2**18
 _MOST_ROWS = 10**7
@@ -229,8 +229,12 @@ class SpoolWriter:
         """Have the disk set aside the file's bytes up to ``end``, so that writing to the map cannot fail."""
         if end <= self._allocated:
             return
+        length = end - self._allocated
         try:
-            os.posix_fallocate(self._file, self._allocated, end - self._allocated)
+            # Zeros that are written are in the page cache: a write to the map finds its page there, which
+            # after posix_fallocate it does not.
+            if os.pwrite(self._file, bytes(length), self._allocated) != length:
+                raise OSError("the disk took only a part")
         except OSError:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self._allocated)
