@@ -100,7 +100,8 @@ def rehearse(python: Path | str, source: Path, files: Path) -> Iterator[Rehearsa
     with _folder() as folder, _line() as (ours, theirs):
         path = str(folder / "s")
         command = [str(python), "-m", "taxiway.serving", "--controlled", "--model", str(files)]
-        command += ["--spool", str(folder / "spool"), "--uds", path]
+        # a shadow leaves when its master dies, as this one should; what is live serves on
+        command += ["--role", "shadow", "--spool", str(folder / "spool"), "--uds", path]
         begun = time.monotonic()
         with processes.started(
             command, env=_variables(folder, source), cwd=folder, stdin=theirs.fileno()
