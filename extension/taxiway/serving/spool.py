@@ -134,13 +134,14 @@ class SpoolWriter:
             payload = orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS)
         if len(payload) > MAX_RECORD_BYTES:
             return self._drop()
-        entry = _HEADER.pack(len(payload), zlib.crc32(payload)) + payload
-        length = len(entry)
+        length = _HEADER.size + len(payload)
         if (length > self._room or time.monotonic() > self._due) and not self._make_room(length):
             return self._drop()
         end = self._place + length
         assert self._piece is not None
-        self._piece[self._place : end] = entry
+        # The header first: killed in between, its length tells that nothing comes after this record.
+        _HEADER.pack_into(self._piece, self._place, len(payload), zlib.crc32(payload))
+        self._piece[self._place + _HEADER.size : end] = payload
         self._place = end
         self._room -= length
         self._size += length
