@@ -17,6 +17,8 @@ INPUT = "in."
 OUTPUT = "out."
 _PREDICTION_COLUMNS = ("id", "request", "time", "received", "model", "role", "latency_ms")
 _OUTCOME_COLUMNS = ("id", "outcome", "time", "received")
+# Epoch seconds of the years 1 to 9998: beyond them a time zone may leave what Python's calendar holds.
+_TIMES = (-62_135_596_800.0, 253_370_764_800.0)
 _REJECTING = frozenset({"missing", "retyped", "null"})
 
 
@@ -101,11 +103,9 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     """Turn epoch seconds into UTC times, mixed values into text; a time that cannot be is that of receipt."""
     import pandas as pd
 
-    from taxiway.serving.requests import END_OF_TIME, FIRST_TIME
-
     for name in ("received", "time"):
         seconds = pd.to_numeric(frame[name], errors="coerce")
-        seconds = seconds.where(seconds.between(FIRST_TIME, END_OF_TIME, inclusive="left"))
+        seconds = seconds.where(seconds.between(*_TIMES, inclusive="left"))
         frame[name] = pd.to_datetime(seconds, unit="s", utc=True, errors="coerce").dt.as_unit("us")
     frame["time"] = frame["time"].fillna(frame["received"])
     for column in [name for name in frame.columns if pd.api.types.is_object_dtype(frame[name].dtype)]:
