@@ -77,6 +77,7 @@ lock: ## Resolve the Python pins afresh, with hashes
 	printf '%s\n' $(OF_TORCH) | $(COMPILE) pyproject.toml - --extra dev --extra frameworks \
 	  -c requirements.lock --override <(printf '%s\n' $(NEITHER)) -o requirements-frameworks.lock
 	$(COMPILE) --group bench -c <(sed 's/ .*//' requirements.lock | grep == | grep -v ^pyarrow==) -o requirements-bench.lock
+	$(COMPILE) --group bench-monitoring -o requirements-bench-monitoring.lock
 	awk '/^uv==/{on=1} on{print} on && !/\\$$/{exit}' requirements.lock > requirements.bootstrap.lock
 
 clean: ## Remove everything that was built (not the demo's home while it runs)
