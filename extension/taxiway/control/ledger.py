@@ -23,7 +23,7 @@ from taxiway.control.tables import EventRow, Table
 from taxiway.errors import CorruptionError, InputError, TaxiwayError
 from taxiway.settings import settings
 
-REVISION = "0002"
+REVISION = "0003"
 WRITER_LOCK = 0x7A71  # any number that no other user of the database takes
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _HEAD = Table.metadata.tables["head"]

@@ -180,7 +180,12 @@ class PartRow(Table):
 
 
 class WindowRow(Table):
-    """A window of predictions of one Model in one role, with its profile and what was found in it."""
+    """A window of predictions of one Model in one role, with its profile and what was found in it.
+
+    ``quality`` holds what its profile tells of the shape of the data (``taxiway.monitoring.schema``),
+    ``multivariate`` the drift of all columns together, ``estimated`` the performance as it is estimated
+    without outcomes.
+    """
 
     __tablename__ = "windows"
 
@@ -194,7 +199,36 @@ class WindowRow(Table):
     judged: Mapped[bool] = mapped_column(default=False)
     drift: Mapped[list[Any]] = mapped_column(default=list)
     performance: Mapped[dict[str, Any] | None]
+    quality: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
+    multivariate: Mapped[dict[str, Any] | None]
+    estimated: Mapped[dict[str, Any] | None]
     updated: Mapped[datetime]
+
+
+class SliceRow(Table):
+    """The profile of one slice (rows whose column has a value, or lies in a range) of a window."""
+
+    __tablename__ = "slices"
+
+    endpoint: Mapped[str] = mapped_column(String(100), primary_key=True)
+    start: Mapped[datetime] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(String(200), primary_key=True)
+    role: Mapped[str] = mapped_column(String(10), primary_key=True)
+    column: Mapped[str] = mapped_column(String(500), primary_key=True)
+    value: Mapped[str] = mapped_column(String(500), primary_key=True)
+    rows: Mapped[Count]
+    profile: Mapped[str] = mapped_column(Text)
+
+
+class ConceptRow(Table):
+    """What the change detector says of the errors of one Model, in the order of the predictions' times."""
+
+    __tablename__ = "concepts"
+
+    endpoint: Mapped[str] = mapped_column(String(100), primary_key=True)
+    model: Mapped[str] = mapped_column(String(200), primary_key=True)
+    state: Mapped[dict[str, Any]]
+    time: Mapped[datetime]
 
 
 class SchemaRow(Table):
@@ -216,8 +250,20 @@ class SchemaRow(Table):
     last_seen: Mapped[datetime]
 
 
+class RuleRow(Table):
+    """A rule that someone set: for one endpoint, or for all where ``endpoint`` is empty."""
+
+    __tablename__ = "rules"
+
+    endpoint: Mapped[str] = mapped_column(String(100), primary_key=True)
+    name: Mapped[str] = mapped_column(String(60), primary_key=True)
+    definition: Mapped[dict[str, Any]]
+    actor: Mapped[str] = mapped_column(String(200))
+    created: Mapped[datetime]
+
+
 class AlertRow(Table):
-    """A rule that held."""
+    """A rule that held; ``since`` is when it began to, which is earlier if it has to hold for a while."""
 
     __tablename__ = "alerts"
     __table_args__ = (Index("ix_alerts_open", "endpoint", "state"),)
@@ -235,8 +281,55 @@ class AlertRow(Table):
     threshold: Mapped[float | None]
     state: Mapped[str] = mapped_column(String(20), default="firing")
     count: Mapped[int] = mapped_column(default=1)
+    since: Mapped[datetime | None]
     first_seen: Mapped[datetime]
     last_seen: Mapped[datetime]
+
+
+class SilenceRow(Table):
+    """Alerts that nobody is to be told of: until a time, or in a maintenance window that comes again."""
+
+    __tablename__ = "silences"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    matcher: Mapped[dict[str, Any]]
+    starts: Mapped[datetime]
+    ends: Mapped[datetime | None]
+    schedule: Mapped[dict[str, Any] | None]
+    reason: Mapped[str] = mapped_column(Text, default="")
+    actor: Mapped[str] = mapped_column(String(200))
+    created: Mapped[datetime]
+
+
+class SinkRow(Table):
+    """Where alerts are delivered; ``definition`` names the secret's variable, never the secret."""
+
+    __tablename__ = "sinks"
+
+    name: Mapped[str] = mapped_column(String(60), primary_key=True)
+    definition: Mapped[dict[str, Any]]
+    failures: Mapped[int] = mapped_column(default=0)
+    error: Mapped[str] = mapped_column(Text, default="")
+    delivered: Mapped[datetime | None]
+    created: Mapped[datetime]
+
+
+class DeliveryRow(Table):
+    """One thing to be told to one sink: written with the alert's change, removed from the queue when told."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (Index("ix_deliveries_due", "state", "due"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    sink: Mapped[str] = mapped_column(String(60))
+    alert: Mapped[int]
+    kind: Mapped[str] = mapped_column(String(20))
+    state: Mapped[str] = mapped_column(String(20), default="queued")
+    attempts: Mapped[int] = mapped_column(default=0)
+    due: Mapped[datetime]
+    error: Mapped[str] = mapped_column(Text, default="")
+    created: Mapped[datetime]
+    ended: Mapped[datetime | None]
 
 
 class ReportRow(Table):
