@@ -12,14 +12,13 @@ import secrets
 import time
 from dataclasses import asdict
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from taxiway.control import alerting, compaction, parts
+from taxiway.control import alerting, compaction, judging, parts
 from taxiway.control.ledger import Ledger, now, record
 from taxiway.control.tables import (
     EndpointRow,
@@ -31,19 +30,14 @@ from taxiway.control.tables import (
     WindowRow,
 )
 from taxiway.errors import TaxiwayError
+from taxiway.monitoring import findings, profiles
 from taxiway.monitoring import log as prediction_log
-from taxiway.monitoring import performance as performance_of
-from taxiway.monitoring import profiles
-from taxiway.monitoring.drift import drift
 from taxiway.monitoring.windows import window_end, window_start
-from taxiway.packaging import registry
 from taxiway.serving.losses import forget_losses, read_losses
 from taxiway.serving.spool import is_spent, list_segments, read_segment
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from taxiway.packaging.model import Model
 
 MOST_RECORDS = 20_000  # of a round, which is held in memory; a record may have one row or ten thousand
 MOST_BYTES = 32 * 2**20
@@ -83,7 +77,7 @@ class Monitor:
                 spool = Path(name) if (name := spools.get(row.name)) else None
                 read = self._ingest_all(row, spool) if spool else False
                 lost = self._has_lost(spool) if spool else False
-                judged = self._judge(row)
+                judged = judging.judge(self.ledger, row)
                 if read or lost or judged or look:
                     busy |= read or lost or judged
                     alerting.evaluate(self.ledger, row.name)
@@ -185,40 +179,6 @@ class Monitor:
             if str(file) not in kept and time.time() - _modified(file) > ORPHAN_SECONDS:
                 file.unlink(missing_ok=True)
 
-    def _judge(self, row: EndpointRow) -> bool:
-        """Compute drift and performance of the windows that are marked unjudged."""
-        with self.ledger.reading() as session:
-            windows = list(
-                session.scalars(
-                    select(WindowRow).where(WindowRow.endpoint == row.name, WindowRow.judged.is_(False))
-                )
-            )
-            outcomes = parts.outcomes(session, row.name) if windows else None
-        for window in windows:
-            model = registry.load(window.model)
-            found = drift(_reference(model), profiles.read(Path(window.profile)))
-            with self.ledger.reading() as session:
-                rows = parts.select_parts(
-                    session,
-                    row.name,
-                    "prediction",
-                    window_start=window.start,
-                    model=window.model,
-                    role=window.role,
-                )
-            assert outcomes is not None
-            measured = _performance(model, rows, outcomes)
-            with self.ledger.transaction() as session:
-                stored = session.get(WindowRow, (row.name, window.start, window.model, window.role))
-                if stored is None or stored.profile != window.profile:
-                    continue
-                stored.drift, stored.performance, stored.judged = (
-                    [asdict(entry) for entry in found],
-                    measured,
-                    True,
-                )
-        return bool(windows)
-
     def _compare_shadow(self, row: EndpointRow) -> None:
         """Keep the newest comparison of the shadow, and tell when its verdict changes."""
         with self.ledger.reading() as session:
@@ -256,26 +216,6 @@ def _offsets(session: Session, endpoint: str) -> dict[str, int]:
     """Give how far each segment has been read."""
     query = select(SegmentRow.path, SegmentRow.offset).where(SegmentRow.endpoint == endpoint)
     return dict(session.execute(query).all())
-
-
-def _performance(model: Model, rows: list[PartRow], outcomes: pd.DataFrame) -> dict[str, Any] | None:
-    """Measure a window, if its task has metrics here."""
-    task = model.manifest.task
-    prediction = prediction_log.OUTPUT + model.manifest.outputs[0].name
-    if task not in ("classification", "regression"):
-        return None
-    joined = performance_of.join_outcomes(parts.read(rows, ["id", prediction]), outcomes)
-    return performance_of.performance(joined, task, prediction=prediction).to_dict()
-
-
-@lru_cache(maxsize=32)
-def _read_reference(path: Path) -> Any:
-    return profiles.read(path)
-
-
-def _reference(model: Model) -> Any:
-    """A Model never changes, so its reference profile is read once."""
-    return _read_reference(model.path / "reference.bin")
 
 
 def _with_predictions(
@@ -328,10 +268,10 @@ def _add_findings(session: Session, endpoint: str, records: list[dict[str, Any]]
         alerting.finding(row)
         for row in session.scalars(select(SchemaRow).where(SchemaRow.endpoint == endpoint))
     ]
-    fresh = prediction_log.schema_findings(records)
+    fresh = findings.schema_findings(records)
     if not fresh:
         return
-    for finding in prediction_log.merge_findings([*stored, *fresh]):
+    for finding in findings.merge_findings([*stored, *fresh]):
         session.merge(SchemaRow(endpoint=endpoint, **asdict(finding)))
 
 
