@@ -8,13 +8,11 @@ import pandas as pd
 import pytest
 
 from taxiway.monitoring.log import (
-    merge_findings,
     model_frame,
     outcomes_frame,
     predictions_frame,
-    schema_findings,
 )
-from tests.monitoring.records import AT, finding, outcome, prediction, rejected
+from tests.monitoring.records import AT, outcome, prediction
 
 
 def test_each_predicted_row_is_a_row_with_its_request():
@@ -90,57 +88,3 @@ def test_outcomes_are_rows_with_their_times():
 
 def test_the_model_frame_has_the_names_of_the_reference():
     assert list(model_frame(predictions_frame([prediction(["a"])])).columns) == ["wind", "kind", "label"]
-
-
-def test_an_extra_column_is_counted_by_name_with_its_example():
-    extra = [finding("extra", "account_type", example="gold", found="string")]
-    records = [prediction(["a"], findings=extra, at=AT + i) for i in range(3)]
-    (found,) = schema_findings(records)
-    assert (found.kind, found.column, found.example, found.requests) == ("extra", "account_type", "gold", 3)
-    assert (found.last_seen - found.first_seen).total_seconds() == 2
-    assert not found.rejected
-
-
-def test_a_rejected_request_blames_what_it_was_rejected_for():
-    records = [rejected([finding("missing", "wind"), finding("extra", "gust", example=3)])]
-    assert {found.column: found.rejected for found in schema_findings(records)} == {
-        "gust": False,
-        "wind": True,
-    }
-
-
-def test_the_findings_of_many_rows_are_one_request():
-    retyped = [finding("retyped", "wind", example="x", count=1) for _ in range(5)]
-    (found,) = schema_findings([rejected(retyped)])
-    assert (found.count, found.requests) == (5, 1)
-
-
-def test_the_shadows_findings_are_not_counted_again():
-    extra = [finding("extra", "account_type")]
-    (found,) = schema_findings(
-        [prediction(["a"], findings=extra), prediction(["a"], findings=extra, role="shadow")]
-    )
-    assert found.requests == 1
-
-
-def test_stored_findings_and_new_ones_add_up():
-    first = schema_findings([rejected([finding("missing", "wind")], at=AT)])
-    second = schema_findings(
-        [rejected([finding("missing", "wind")], at=AT + 9), rejected([finding("missing", "a")])]
-    )
-    merged = {found.column: found for found in merge_findings([*first, *second])}
-    assert merged["wind"].requests == 2
-    assert merged["wind"].first_seen == first[0].first_seen
-    assert merged["wind"].last_seen.timestamp() == AT + 9
-    assert merged["a"].requests == 1
-
-
-def test_values_of_mixed_types_can_be_kept_in_parquet(tmp_path):
-    mixed = predictions_frame(
-        [prediction(["a", "b", "c"], inputs={"x": [1, "two", None], "y": [True, None, False]})]
-    )
-    outcomes = outcomes_frame([outcome(["a", "b"], ["rain", 1])])
-    for frame in (mixed, outcomes):
-        frame.to_parquet(tmp_path / "part.parquet")
-    assert mixed["in.x"].tolist()[:2] == ["1", "two"]
-    assert outcomes["outcome"].tolist() == ["rain", "1"]

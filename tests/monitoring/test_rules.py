@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from taxiway.monitoring.drift import drift
-from taxiway.monitoring.log import schema_findings
+from taxiway.monitoring.findings import schema_findings
 from taxiway.monitoring.performance import performance
 from taxiway.monitoring.profiles import profile
 from taxiway.monitoring.rules import (

@@ -15,7 +15,7 @@ from taxiway.control.tables import GRACE, AlertRow, EndpointRow, ObservationRow,
 from taxiway.monitoring.alerts import Alert, fold
 from taxiway.monitoring.context import Baseline, Context, LogLosses, WindowDrift, WindowPerformance
 from taxiway.monitoring.drift import ColumnDrift
-from taxiway.monitoring.log import SchemaFinding
+from taxiway.monitoring.findings import SchemaFinding
 from taxiway.monitoring.performance import Estimate, Performance
 from taxiway.monitoring.rules import evaluate as hold
 from taxiway.monitoring.windows import window_label

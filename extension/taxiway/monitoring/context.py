@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Literal, get_args
 
 from taxiway.monitoring.drift import ColumnDrift
-from taxiway.monitoring.log import SchemaFinding
+from taxiway.monitoring.findings import SchemaFinding
 from taxiway.monitoring.performance import Performance
 
 Severity = Literal["info", "warning", "critical"]

@@ -24,7 +24,7 @@ from taxiway.monitoring.context import (
     WindowPerformance,
 )
 from taxiway.monitoring.drift import ColumnDrift
-from taxiway.monitoring.log import SchemaFinding
+from taxiway.monitoring.findings import SchemaFinding
 from taxiway.monitoring.performance import Estimate
 
 __all__ = [
