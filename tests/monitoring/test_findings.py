@@ -47,14 +47,3 @@ def test_stored_findings_and_new_ones_add_up():
     assert merged["wind"].first_seen == first[0].first_seen
     assert merged["wind"].last_seen.timestamp() == AT + 9
     assert merged["a"].requests == 1
-
-
-def test_values_of_mixed_types_can_be_kept_in_parquet(tmp_path):
-    mixed = predictions_frame(
-        [prediction(["a", "b", "c"], inputs={"x": [1, "two", None], "y": [True, None, False]})]
-    )
-    outcomes = outcomes_frame([outcome(["a", "b"], ["rain", 1])])
-    for frame in (mixed, outcomes):
-        frame.to_parquet(tmp_path / "part.parquet")
-    assert mixed["in.x"].tolist()[:2] == ["1", "two"]
-    assert outcomes["outcome"].tolist() == ["rain", "1"]

@@ -88,3 +88,14 @@ def test_outcomes_are_rows_with_their_times():
 
 def test_the_model_frame_has_the_names_of_the_reference():
     assert list(model_frame(predictions_frame([prediction(["a"])])).columns) == ["wind", "kind", "label"]
+
+
+def test_values_of_mixed_types_can_be_kept_in_parquet(tmp_path):
+    mixed = predictions_frame(
+        [prediction(["a", "b", "c"], inputs={"x": [1, "two", None], "y": [True, None, False]})]
+    )
+    outcomes = outcomes_frame([outcome(["a", "b"], ["rain", 1])])
+    for frame in (mixed, outcomes):
+        frame.to_parquet(tmp_path / "part.parquet")
+    assert mixed["in.x"].tolist()[:2] == ["1", "two"]
+    assert outcomes["outcome"].tolist() == ["rain", "1"]

@@ -1,4 +1,4 @@
-"""What requests had that the signature does not say, by kind and column: schema drift from the first request."""
+"""What requests had that the signature does not say, by kind and column, from the very first one."""
 
 from __future__ import annotations
 
