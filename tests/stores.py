@@ -130,20 +130,22 @@ def packaged(tmp_path_factory: pytest.TempPathFactory, weather: Weather, classif
 @pytest.fixture(scope="session")
 def two_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home whose store holds two versions of ``rain``: of 2012, and of 2012 and 2013."""
+    return once(tmp_path_factory, "two-versions", package_two_versions)
+
+
+def package_two_versions() -> None:
+    """Package two versions of ``rain`` in the home of the settings."""
     from taxiway.demo import weather
 
-    def fill() -> None:
-        days = weather.days()
-        for until in (2012, 2013):
-            known = days[days["date"].dt.year <= until]
-            fitted = weather.pipeline().fit(known[weather.FEATURES], known["rain"])
-            taxiway.package(
-                fitted,
-                replay=False,
-                name="rain",
-                reference=known[weather.FEATURES],
-                target=known["rain"],
-                metrics={"accuracy": 0.73},
-            )
-
-    return once(tmp_path_factory, "two-versions", fill)
+    days = weather.days()
+    for until in (2012, 2013):
+        known = days[days["date"].dt.year <= until]
+        fitted = weather.pipeline().fit(known[weather.FEATURES], known["rain"])
+        taxiway.package(
+            fitted,
+            replay=False,
+            name="rain",
+            reference=known[weather.FEATURES],
+            target=known["rain"],
+            metrics={"accuracy": 0.73},
+        )

@@ -22,7 +22,7 @@ import psutil
 from taxiway_backends.local.baking import Baking
 from taxiway_backends.local.listening import listen
 from taxiway_backends.local.log import bound_log
-from taxiway_backends.local.orphans import Orphan, find_orphans, inherit_listener
+from taxiway_backends.local.orphans import Orphan, find_orphans, inherit_listener, remove_sockets
 from taxiway_backends.local.pool import Pool, starter
 from taxiway_backends.local.rundir import RunDir
 from taxiway_backends.local.spec import ModelEntry, Spec
@@ -62,6 +62,8 @@ class Master:
         for orphan in self.orphans:
             if orphan.role == "shadow":
                 orphan.send(signal.SIGKILL)
+        for path in directory.path.glob("shadow-*.sock"):  # of a shadow that went with its master
+            path.unlink(missing_ok=True)
         self._listener = inherit_listener(self.orphans) or listen(spec)
         self._start = starter(directory, self._listener)
         self.baking = Baking(directory)
@@ -78,7 +80,10 @@ class Master:
         for pool in self.leaving:
             pool.tick()
         self.leaving = [pool for pool in self.leaving if pool.workers]
-        self.orphans = [orphan for orphan in self.orphans if orphan.alive]
+        alive = [orphan for orphan in self.orphans if orphan.alive]
+        if len(alive) < len(self.orphans) or not self._written:
+            remove_sockets(self.directory.path, alive)
+        self.orphans = alive
         self._write_status()
         bound_log(self.directory.log)
 

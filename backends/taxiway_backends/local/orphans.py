@@ -13,7 +13,7 @@ import psutil
 
 from taxiway.serving.handover import door_of, take_listener
 
-HANDOVER_SECONDS = 2.0
+HANDOVER_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,17 @@ def inherit_listener(orphans: list[Orphan]) -> socket.socket | None:
                 continue
         if time.monotonic() > deadline:
             break
-        # An orphan may be about to notice that it is one.
-        time.sleep(0.05)
+        # An orphan may be about to notice that it is one; while it starts, it cannot.
+        time.sleep(0.02)
     return None
+
+
+def remove_sockets(folder: Path, orphans: list[Orphan]) -> None:
+    """Remove the sockets on which nobody is asked any more: killed processes leave them behind."""
+    doors = {door_of(orphan.process.pid).name for orphan in orphans if orphan.alive}
+    for path in folder.glob("orphan-*.sock"):
+        if path.name not in doors:
+            path.unlink(missing_ok=True)
 
 
 def _argument(command: list[str], name: str) -> str:

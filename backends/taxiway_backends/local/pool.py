@@ -101,7 +101,9 @@ class Pool:
             for _ in range(self.size - len(running)):
                 if not self._begin(now):
                     break
-        if any(now - worker.accepted > HEALTHY_SECONDS for worker in self.accepting if worker.accepted):
+        if self.complete and all(
+            now - (worker.accepted or now) > HEALTHY_SECONDS for worker in self.accepting
+        ):
             self.failures = 0
             self.hopeless = False
 

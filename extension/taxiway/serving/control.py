@@ -5,7 +5,8 @@ Standard input is one end of a socket pair. Commands are lines (``accept``, ``mi
 ``paused``, ``measured``, ``draining``). When the
 master dies the process serves on, and hands its listening socket to whoever connects to
 ``orphan-<pid>.sock`` in its working folder: the next master goes on with the same socket, so that no
-connection waiting in it is reset.
+connection waiting in it is reset. One that does not serve yet, or no more, may be the last to hold the
+socket: it hands it out for a while, and then leaves.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from taxiway.serving.handover import door_of, offer_listener
 from taxiway.serving.metrics import Metrics
 from taxiway.serving.server import Server
 
+#: For which the next master can take over the socket of one that serves nobody.
+HEIR_SECONDS = 10.0
 #: How the routes end that predict.
 PREDICTING = ("/predict", "/invocations", "/infer", ":predict", ":classify", ":regress")
 
@@ -81,11 +84,15 @@ class Control:
         _tell(writer, "draining")
 
     def _be_orphan(self) -> None:
-        if not self._server.servers or self._server.app.role == "shadow":
+        if self._server.app.role == "shadow":
             _log.info("the master is gone, and nobody is served here: leaving")
             self._server.stop(0.0)
             return
-        _log.info("the master is gone: serving on")
+        if self._server.servers:
+            _log.info("the master is gone: serving on")
+        else:
+            _log.info("the master is gone, and nobody is served here: leaving in %g s", HEIR_SECONDS)
+            asyncio.get_running_loop().call_later(HEIR_SECONDS, self._server.stop)
         try:
             offer_listener(self._server.listener, door_of(os.getpid()))
         except OSError as error:
