@@ -250,14 +250,15 @@ def _summarise(view: View, name: str) -> ColumnSummary:
         nulls=int(counts.null.value),
         infinities=int(counts.inf.value),
         types=by_type,
-        kind=_kind(by_type, temporal=_TEMPORAL + name in view.metadata),
+        kind=kind_of(by_type, temporal=_TEMPORAL + name in view.metadata),
         distinct=None if cardinality is None else cardinality.estimate,
         frequent=tuple(frequencies_of(view, name).counts.items()),
         **moments,
     )
 
 
-def _kind(types: dict[str, int], *, temporal: bool) -> Kind:
+def kind_of(types: dict[str, int], *, temporal: bool) -> Kind:
+    """Say what a column is, from its values by type and whether they are times."""
     if temporal:
         return "datetime"
     numbers = types.get("integral", 0) + types.get("fractional", 0)
