@@ -10,7 +10,7 @@ from sklearn import metrics
 
 from taxiway.errors import InputError
 from taxiway.monitoring.log import outcomes_frame, predictions_frame
-from taxiway.monitoring.performance import correct, join_outcomes, performance
+from taxiway.monitoring.performance import Outputs, correct, join_outcomes, performance
 from tests.monitoring.records import AT, outcome, prediction
 
 
@@ -26,7 +26,7 @@ def labels():
 
 
 def test_classification_metrics_are_scikit_learns(labels):
-    found = performance(joined(*labels), "classification")
+    found = performance(joined(*labels), Outputs("classification"))
     label, truth = labels
     assert found.metrics["accuracy"].value == pytest.approx(metrics.accuracy_score(truth, label))
     assert found.metrics["balanced_accuracy"].value == pytest.approx(
@@ -38,7 +38,7 @@ def test_classification_metrics_are_scikit_learns(labels):
 
 
 def test_the_accuracys_interval_is_wilsons(labels):
-    found = performance(joined(*labels), "classification").metrics["accuracy"]
+    found = performance(joined(*labels), Outputs("classification")).metrics["accuracy"]
     expected = stats.binomtest(round(found.value * 200), 200).proportion_ci(0.95, method="wilson")
     assert (found.low, found.high) == (pytest.approx(expected.low), pytest.approx(expected.high))
 
@@ -47,29 +47,29 @@ def test_regression_metrics_are_scikit_learns():
     rng = np.random.default_rng(4)
     truth = rng.normal(size=150)
     label = truth + rng.normal(scale=0.3, size=150)
-    found = performance(joined(label, truth), "regression")
+    found = performance(joined(label, truth), Outputs("regression"))
     assert found.main.value == pytest.approx(metrics.mean_absolute_error(truth, label))
     assert found.metrics["rmse"].value == pytest.approx(metrics.root_mean_squared_error(truth, label))
     assert found.main.low < found.main.value < found.main.high
 
 
 def test_coverage_is_the_share_with_an_outcome():
-    found = performance(joined(["a", "b", "a", "a"], ["a", None, "b", None]), "classification")
+    found = performance(joined(["a", "b", "a", "a"], ["a", None, "b", None]), Outputs("classification"))
     assert (found.n_predictions, found.n_labelled, found.coverage) == (4, 2, 0.5)
     assert found.main.value == 0.5
 
 
 @pytest.mark.parametrize("rows", [0, 3])
 def test_without_outcomes_there_is_no_metric(rows):
-    found = performance(joined(["a"] * rows, [None] * rows), "classification")
+    found = performance(joined(["a"] * rows, [None] * rows), Outputs("classification"))
     assert found.main is None
     assert found.coverage == 0
 
 
 def test_one_outcome_has_a_wide_interval_and_does_not_crash():
-    found = performance(joined(["a"], ["a"]), "classification").main
+    found = performance(joined(["a"], ["a"]), Outputs("classification")).main
     assert found.low < 0.25
-    assert performance(joined([1.0], [2.0]), "regression").main.value == 1.0
+    assert performance(joined([1.0], [2.0]), Outputs("regression")).main.value == 1.0
 
 
 def test_the_latest_outcome_of_an_id_holds_and_unknown_ids_change_nothing():
@@ -97,18 +97,18 @@ def test_labels_that_mean_one_thing_are_one():
 
 def test_an_unknown_task_or_column_is_told():
     with pytest.raises(InputError, match="clustering"):
-        performance(joined(["a"], ["a"]), "clustering")
+        performance(joined(["a"], ["a"]), Outputs("clustering"))
     with pytest.raises(InputError, match=r"out\.score"):
-        performance(joined(["a"], ["a"]), "classification", prediction="out.score")
+        performance(joined(["a"], ["a"]), Outputs("classification", "out.score"))
 
 
 def test_a_performance_is_json(labels):
     assert (
-        json.loads(json.dumps(performance(joined(*labels), "classification").to_dict()))["metric"]
+        json.loads(json.dumps(performance(joined(*labels), Outputs("classification")).to_dict()))["metric"]
         == "accuracy"
     )
 
 
 def test_an_outcome_that_is_no_number_counts_as_unknown_in_a_regression():
-    found = performance(joined([1.0, 2.0, 3.0], ["1.5", "broken", float("inf")]), "regression")
+    found = performance(joined([1.0, 2.0, 3.0], ["1.5", "broken", float("inf")]), Outputs("regression"))
     assert (found.n_labelled, found.main.value) == (1, 0.5)

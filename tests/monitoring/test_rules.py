@@ -10,7 +10,7 @@ from scipy import stats
 
 from taxiway.monitoring.drift import drift
 from taxiway.monitoring.findings import schema_findings
-from taxiway.monitoring.performance import performance
+from taxiway.monitoring.performance import Outputs, performance
 from taxiway.monitoring.profiles import profile
 from taxiway.monitoring.rules import (
     Baseline,
@@ -38,13 +38,15 @@ def measured(
     number: int, hits: int, n: int, *, model: str = MODEL, complete: bool = True
 ) -> WindowPerformance:
     joined = pd.DataFrame({"out.label": ["rain"] * n, "outcome": ["rain"] * hits + ["dry"] * (n - hits)})
-    return WindowPerformance(*month(2013, number), model, performance(joined, "classification"), complete)
+    return WindowPerformance(
+        *month(2013, number), model, performance(joined, Outputs("classification")), complete
+    )
 
 
 def errors(number: int, size: float, n: int = 60) -> WindowPerformance:
     rng = np.random.default_rng(number)
     joined = pd.DataFrame({"out.label": rng.normal(scale=size, size=n), "outcome": 0.0})
-    return WindowPerformance(*month(2013, number), MODEL, performance(joined, "regression"))
+    return WindowPerformance(*month(2013, number), MODEL, performance(joined, Outputs("regression")))
 
 
 @pytest.fixture(scope="module")

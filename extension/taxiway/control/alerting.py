@@ -16,7 +16,7 @@ from taxiway.monitoring.alerts import Alert, fold
 from taxiway.monitoring.context import Baseline, Context, LogLosses, WindowDrift, WindowPerformance
 from taxiway.monitoring.drift import ColumnDrift
 from taxiway.monitoring.findings import SchemaFinding
-from taxiway.monitoring.performance import Estimate, Performance
+from taxiway.monitoring.performance import Performance
 from taxiway.monitoring.rules import evaluate as hold
 from taxiway.monitoring.windows import window_label
 from taxiway.packaging import registry
@@ -95,7 +95,9 @@ def _context(session: Session, row: EndpointRow, model: Model) -> Context:
         }
         drift.append(WindowDrift(columns=[_column(entry) for entry in window.drift], **common))
         if window.performance:
-            performance.append(WindowPerformance(performance=_performance(window.performance), **common))
+            performance.append(
+                WindowPerformance(performance=Performance.from_dict(window.performance), **common)
+            )
     findings = session.scalars(select(SchemaRow).where(SchemaRow.endpoint == row.name))
     return Context(
         endpoint=row.name,
@@ -137,12 +139,6 @@ def _column(entry: dict[str, Any]) -> ColumnDrift:
         name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()
     }
     return ColumnDrift(**values)
-
-
-def _performance(entry: dict[str, Any]) -> Performance:
-    return Performance(
-        **{**entry, "metrics": {name: Estimate(**value) for name, value in entry["metrics"].items()}}
-    )
 
 
 def _alert(row: AlertRow) -> Alert:

@@ -126,8 +126,9 @@ def _performance(case: Case) -> dict[str, Any] | None:
     prediction = prediction_log.OUTPUT + case.model.manifest.outputs[0].name
     if task not in ("classification", "regression"):
         return None
-    joined = performance_of.join_outcomes(case.rows(["id", prediction]), case.outcomes)
-    return performance_of.performance(joined, task, prediction=prediction).to_dict()
+    outputs = performance_of.Outputs(task, prediction)
+    joined = performance_of.join_outcomes(case.rows(outputs.columns), case.outcomes)
+    return performance_of.performance(joined, outputs).to_dict()
 
 
 @lru_cache(maxsize=32)

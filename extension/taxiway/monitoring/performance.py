@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from taxiway.errors import InputError
+from taxiway.monitoring import metrics as measures
+from taxiway.monitoring import ranking
+from taxiway.monitoring.intervals import Estimate as Estimate
 from taxiway.monitoring.log import OUTPUT
 
 if TYPE_CHECKING:
@@ -13,18 +17,89 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-CONFIDENCE = 0.95
-_RESAMPLES = 2000
-METRICS = {"classification": "accuracy", "regression": "mae"}
+METRICS = {"classification": "accuracy", "regression": "mae", "ranking": "ndcg"}
+LOWER_IS_BETTER = frozenset(("mae", "rmse", "mape", "log_loss", "brier"))
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """A metric with its 95 % confidence interval."""
+class Outputs:
+    """Which columns of the log hold what a Model predicts, and what they mean.
 
-    value: float
-    low: float
-    high: float
+    Attributes
+    ----------
+    task
+        ``classification``, ``regression`` or ``ranking``.
+    prediction
+        The column of the label, the number or the score.
+    probabilities
+        The columns of the probabilities, one a class; or one, each of whose values is a list of them.
+    classes
+        The labels in the order of the probabilities, spelled as text; of two, the second is positive.
+    group
+        Of a ranking: the column whose equal values make a group of rows that are ranked together.
+    """
+
+    task: str
+    prediction: str = OUTPUT + "label"
+    probabilities: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    group: str = "request"
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that performance is measured from, beside the outcome."""
+        return ["id", self.prediction, *self.probabilities, *([self.group] if self.task == "ranking" else [])]
+
+    def matrix(self, predictions: pd.DataFrame) -> NDArray[np.float64] | None:
+        """Give the probabilities, shape (n, classes), NaN where there is none; None if none were logged."""
+        import numpy as np
+
+        present = [name for name in self.probabilities if name in predictions]
+        if not present or present != list(self.probabilities) or not self.classes:
+            return None
+        k = len(self.classes)
+        if len(present) == k:
+            columns = [as_numbers(predictions[name]).to_numpy(dtype=float) for name in present]
+            return np.column_stack(columns)
+        none = np.full(k, np.nan)
+        rows = [
+            np.asarray(value, dtype=float)
+            if isinstance(value, list | np.ndarray) and len(value) == k
+            else none
+            for value in predictions[present[0]]
+        ]
+        return np.array(rows).reshape(-1, k)
+
+
+@dataclass(frozen=True, slots=True)
+class SlicePerformance:
+    """How good the predictions of one slice were, beside all the rest.
+
+    Attributes
+    ----------
+    name
+        For people: ``weather = 'rain'``.
+    metrics
+        The main metric, and of two classes ``recall``, ``demographic_parity_difference`` (the share that is
+        predicted to be positive, less that of the rest) and ``equal_opportunity_difference`` (of recall).
+    gap
+        The main metric here less that of the rest.
+    p_value
+        Two-sided, that there is no gap; Holm's adjusted p-value over all slices with enough outcomes.
+    worse
+        Whether the slice is significantly worse than the rest.
+    """
+
+    column: str
+    value: str
+    name: str
+    n_predictions: int
+    n_labelled: int
+    coverage: float
+    metrics: dict[str, Estimate]
+    gap: float | None
+    p_value: float | None
+    worse: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +111,14 @@ class Performance:
     coverage
         The share of predictions whose outcome is known.
     metric
-        The name of the main metric: ``accuracy``, or ``mae`` (lower is better).
+        The name of the main metric: ``accuracy``, ``mae`` (lower is better) or ``ndcg``.
     metrics
         Every metric by name; empty while no outcome is known.
     spread
-        The standard deviation of the main metric over single predictions.
+        The standard deviation of the main metric over single predictions: divided by the square root of
+        ``n_labelled`` it is the metric's standard error.
+    slices
+        The same within slices of the inputs.
     """
 
     task: str
@@ -50,6 +128,7 @@ class Performance:
     metric: str
     metrics: dict[str, Estimate] = field(default_factory=dict)
     spread: float | None = None
+    slices: tuple[SlicePerformance, ...] = ()
 
     @property
     def main(self) -> Estimate | None:
@@ -59,6 +138,19 @@ class Performance:
     def to_dict(self) -> dict[str, Any]:
         """Give the JSON form."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Performance:
+        """Read what ``to_dict`` gave."""
+        slices = tuple(
+            SlicePerformance(**{**one, "metrics": _estimates(one["metrics"])})
+            for one in data.get("slices") or ()
+        )
+        return cls(**{**data, "metrics": _estimates(data["metrics"]), "slices": slices})
+
+
+def _estimates(metrics: Mapping[str, Any]) -> dict[str, Estimate]:
+    return {name: Estimate(**value) for name, value in metrics.items()}
 
 
 def join_outcomes(predictions: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataFrame:
@@ -77,7 +169,7 @@ def join_outcomes(predictions: pd.DataFrame, outcomes: pd.DataFrame) -> pd.DataF
 
 def correct(predicted: pd.Series[Any], outcome: pd.Series[Any]) -> NDArray[np.bool_]:
     """Say of each label whether it is the outcome: 1, 1.0, True and "1" are one label."""
-    left, right = _labels(predicted), _labels(outcome)
+    left, right = measures.as_labels(predicted), measures.as_labels(outcome)
     return (left == right).to_numpy(dtype=bool)
 
 
@@ -90,135 +182,78 @@ def as_numbers(values: pd.Series[Any]) -> pd.Series[Any]:
     return numbers.where(np.isfinite(numbers))
 
 
-def _labels(values: pd.Series[Any]) -> pd.Series[Any]:
-    """Spell labels one way: whole numbers and booleans as integers, all as text."""
-    import pandas as pd
-
-    unique = pd.Series(values.unique(), dtype=object)
-    return values.map(dict(zip(unique, map(_spell, unique), strict=True))).astype(object)
-
-
-def _spell(label: Any) -> str:
-    text = str(label)
-    if text in ("True", "False"):
-        return "1" if text == "True" else "0"
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return str(int(number)) if number.is_integer() else str(number)
-
-
-def performance(
-    joined: pd.DataFrame,
-    task: str,
-    *,
-    prediction: str = OUTPUT + "label",
-    seed: int = 0,
-) -> Performance:
-    """Measure predictions against their outcomes.
-
-    Parameters
-    ----------
-    joined
-        As ``join_outcomes`` gives it.
-    task
-        ``classification``: accuracy (Wilson's interval, JASA 22, 1927), balanced accuracy and macro-averaged
-        F1 (bootstrap of the confusion matrix, percentile). ``regression``: MAE and RMSE (t interval of the
-        mean absolute and squared error).
-    prediction
-        The column that holds the predicted label or number.
+def labelled(joined: pd.DataFrame, outputs: Outputs) -> pd.DataFrame:
+    """Give the rows whose prediction and outcome are known; of numbers, as numbers.
 
     Raises
     ------
     InputError
         The task has no metrics here, or there is no such column.
     """
-    if task not in METRICS:
+    if outputs.task not in METRICS:
         raise InputError(
-            f"There are no metrics for the task {task!r}.", hint="Use classification or regression."
+            f"There are no metrics for the task {outputs.task!r}.",
+            hint=f"Use one of {', '.join(METRICS)}.",
         )
-    if prediction not in joined:
-        raise InputError(f"The predictions have no column {prediction!r}.", hint="Name the output to judge.")
-    if task == "regression":
-        joined = joined.assign(**{name: as_numbers(joined[name]) for name in (prediction, "outcome")})
-    labelled = joined[joined["outcome"].notna() & joined[prediction].notna()]
+    needed = [outputs.prediction, *([outputs.group] if outputs.task == "ranking" else [])]
+    for name in needed:
+        if name not in joined:
+            raise InputError(f"The predictions have no column {name!r}.", hint="Name one that is logged.")
+    if outputs.task != "classification":
+        pair = (outputs.prediction, "outcome")
+        joined = joined.assign(**{name: as_numbers(joined[name]) for name in pair})
+    return joined[joined[["outcome", *needed]].notna().all(axis=1)]
+
+
+def performance(
+    joined: pd.DataFrame,
+    outputs: Outputs,
+    *,
+    slices: Sequence[SlicePerformance] = (),
+    seed: int = 0,
+) -> Performance:
+    """Measure predictions against their outcomes; see ``metrics`` and ``ranking`` for what is measured.
+
+    Parameters
+    ----------
+    joined
+        As ``join_outcomes`` gives it.
+    slices
+        As ``fairness.slice_performance`` gives them.
+
+    Raises
+    ------
+    InputError
+        The task has no metrics here, or there is no such column.
+    """
+    known = labelled(joined, outputs)
     metrics: dict[str, Estimate] = {}
     spread: float | None = None
-    if len(labelled):
-        measure = _classification if task == "classification" else _regression
-        metrics, spread = measure(labelled[prediction], labelled["outcome"], seed)
+    if len(known):
+        metrics, spread = _measured(known, outputs, seed)
     return Performance(
-        task=task,
+        task=outputs.task,
         n_predictions=len(joined),
-        n_labelled=len(labelled),
-        coverage=len(labelled) / len(joined) if len(joined) else 0.0,
-        metric=METRICS[task],
+        n_labelled=len(known),
+        coverage=len(known) / len(joined) if len(joined) else 0.0,
+        metric=METRICS[outputs.task],
         metrics=metrics,
         spread=spread,
+        slices=tuple(slices),
     )
 
 
-def _classification(
-    predicted: pd.Series[Any], outcome: pd.Series[Any], seed: int
-) -> tuple[dict[str, Estimate], float | None]:
-    import numpy as np
-    import pandas as pd
-    from scipy.stats import binomtest
-
-    truth, label = _labels(outcome), _labels(predicted)
-    classes = sorted({*truth.unique(), *label.unique()})
-    matrix = pd.crosstab(truth, label).reindex(index=classes, columns=classes, fill_value=0).to_numpy()
-    n, hits = int(matrix.sum()), int(np.trace(matrix))
-    interval = binomtest(hits, n).proportion_ci(CONFIDENCE, method="wilson")
-    metrics = {"accuracy": Estimate(hits / n, float(interval.low), float(interval.high))}
-    drawn = np.random.default_rng(seed).multinomial(n, (matrix / n).ravel(), size=_RESAMPLES)
-    matrices = drawn.reshape(-1, *matrix.shape)
-    for name, of in (("balanced_accuracy", _balanced_accuracy), ("f1", _macro_f1)):
-        low, high = np.nanquantile(of(matrices), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-        metrics[name] = Estimate(float(of(matrix[None])[0]), float(low), float(high))
-    share = hits / n
-    return metrics, float(np.sqrt(share * (1 - share)))
-
-
-def _balanced_accuracy(matrices: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Give the mean recall over the classes that occur, for each confusion matrix (truth by label)."""
-    import numpy as np
-
-    of_class = matrices.sum(axis=2)
-    recall = np.diagonal(matrices, axis1=1, axis2=2) / np.maximum(of_class, 1)
-    mean: NDArray[np.float64] = np.sum(recall, axis=1) / np.count_nonzero(of_class, axis=1)
-    return mean
-
-
-def _macro_f1(matrices: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Give the mean F1 over the classes that occur or are predicted, for each confusion matrix."""
-    import numpy as np
-
-    both = matrices.sum(axis=2) + matrices.sum(axis=1)
-    f1 = 2 * np.diagonal(matrices, axis1=1, axis2=2) / np.maximum(both, 1)
-    mean: NDArray[np.float64] = np.sum(f1, axis=1) / np.count_nonzero(both, axis=1)
-    return mean
-
-
-def _regression(
-    predicted: pd.Series[Any], outcome: pd.Series[Any], seed: int
-) -> tuple[dict[str, Estimate], float | None]:
-    import numpy as np
-
-    del seed  # nothing here is drawn
-    error = (predicted - outcome).to_numpy(dtype=float)
-    mae, square = _mean(np.abs(error)), _mean(error**2)
-    rmse = Estimate(*(float(np.sqrt(max(value, 0.0))) for value in (square.value, square.low, square.high)))
-    spread = float(np.abs(error).std(ddof=1)) if len(error) > 1 else None
-    return {"mae": mae, "rmse": rmse}, spread
-
-
-def _mean(values: NDArray[np.float64]) -> Estimate:
-    from scipy.stats import ttest_1samp
-
-    mean = float(values.mean())
-    if len(values) < 2 or float(values.std()) == 0:
-        return Estimate(mean, mean, mean)
-    interval = ttest_1samp(values, 0).confidence_interval(CONFIDENCE)
-    return Estimate(mean, float(interval.low), float(interval.high))
+def _measured(known: pd.DataFrame, outputs: Outputs, seed: int) -> tuple[dict[str, Estimate], float | None]:
+    predicted, truth = known[outputs.prediction], known["outcome"]
+    if outputs.task == "classification":
+        return measures.classification(
+            measures.as_labels(truth),
+            measures.as_labels(predicted),
+            probabilities=outputs.matrix(known),
+            classes=outputs.classes,
+            seed=seed,
+        )
+    scores, values = (column.to_numpy(dtype=float) for column in (predicted, truth))
+    if outputs.task == "regression":
+        return measures.regression(values, scores, seed=seed)
+    return ranking.measure(ranking.rankings(known[outputs.group], scores, values), len(known), seed=seed)

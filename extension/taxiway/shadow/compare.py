@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+PAIRED = ("classification", "regression")  # tasks whose single rows can be compared
+
+
 @dataclass(frozen=True, slots=True)
 class Latency:
     """Of one role's requests, in milliseconds; None where none was measured."""
@@ -100,7 +103,7 @@ def compare(
     InputError
         The task has no metric here, the predictions have no such column, or a slice names no input.
     """
-    if task not in METRICS:
+    if task not in PAIRED:
         raise InputError(
             f"There are no metrics for the task {task!r}.", hint="Use classification or regression."
         )
