@@ -3,13 +3,17 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
+import pytest
 
 from taxiway.backends import Status
+from taxiway.errors import BackendError
 from tests.backends.conftest import Endpoint
 from tests.load import Load
 from tests.waiting import wait_until
@@ -105,3 +109,45 @@ def test_a_master_whose_folder_is_removed_stops_everything(endpoint: Endpoint) -
     (endpoint.folder / "spec.json").unlink()
     worker.wait(10)
     master.wait(10)
+
+
+def test_a_spec_that_a_lost_machine_has_torn_is_doubt_and_is_written_anew(endpoint: Endpoint) -> None:
+    first = endpoint.start()
+    worker = endpoint.worker("live")
+    for content in ("", '{"live": {'):
+        (endpoint.folder / "spec.json").write_text(content)
+        seen = endpoint.backend.observe(endpoint.ref)
+        assert (seen.status, seen.native) == (Status.UNKNOWN, "torn")
+        assert "spec.json" in seen.reason
+        assert worker.is_running(), "its master goes on with what it knows"
+        endpoint.backend.apply(endpoint.spec(port=urlsplit(str(first.url)).port), token="again")
+        assert endpoint.ready(0).url == first.url
+    for name in ("spec.json", "status.json", "bake.json"):
+        (endpoint.folder / name).write_text("")
+    os.kill(endpoint.backend._directory(endpoint.name).master_pid() or 0, signal.SIGKILL)
+    worker.kill()
+    wait_until(lambda: not endpoint.resources(), "the end")
+    assert endpoint.start().live == endpoint.models[0].tag
+
+
+def test_whoever_waits_for_a_frozen_process_is_told_of_it(endpoint: Endpoint) -> None:
+    directory = endpoint.backend._directory(endpoint.name)
+    program = "import sys, time\nfrom pathlib import Path\nfrom taxiway_backends.local.rundir import RunDir\n"
+    program += "with RunDir(Path(sys.argv[1])).changing():\n    print('now', flush=True)\n    time.sleep(60)"
+    words = [sys.executable, "-c", program, str(directory.path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as other:
+        try:
+            assert other.stdout is not None
+            assert other.stdout.readline() == b"now\n"
+            other.send_signal(signal.SIGSTOP)
+            wait_until(lambda: psutil.Process(other.pid).status() == psutil.STATUS_STOPPED, "it to be still")
+            with (
+                pytest.raises(BackendError, match=f"process {other.pid} .*stopped") as caught,
+                directory.changing(1),
+            ):
+                pass
+            assert f"kill -CONT {other.pid}" in caught.value.hint
+        finally:
+            other.kill()
+    with directory.changing(1):
+        pass

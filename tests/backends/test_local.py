@@ -1,23 +1,26 @@
 from __future__ import annotations
 
 import stat
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
-from taxiway.backends import EndpointRef, EndpointSpec, ModelRef, Routing, Status
-from taxiway.errors import BackendError, InputError, NotFoundError
+from taxiway.backends import Status
+from taxiway.errors import BackendError
 from taxiway_backends.local import LocalBackend
 from tests.backends.conformance import Conformance
-from tests.backends.conftest import Endpoint, ref_of
+from tests.backends.conftest import Endpoint
 from tests.conftest import processes_of
 from tests.load import ask
 
 
 class TestLocalBackend(Conformance):
     """The local back end keeps what every back end promises."""
+
+    @pytest.fixture
+    def subject(self, endpoint: Endpoint) -> Endpoint:
+        return endpoint
 
 
 def test_the_home_of_the_settings_is_used_by_default(taxiway_home: Path) -> None:
@@ -75,17 +78,6 @@ def test_several_workers_serve_and_their_number_can_change(endpoint: Endpoint) -
     assert endpoint.start(workers=2).replicas == 2
     endpoint.backend.apply(endpoint.spec(workers=1), token="fewer")
     assert endpoint.until(lambda seen: seen.status is Status.READY and seen.replicas == 1).live
-
-
-def test_what_cannot_be_is_said_in_a_sentence(endpoint: Endpoint, models, tmp_path: Path) -> None:
-    missing = EndpointSpec("iris", Routing(ModelRef("iris", "0" * 12, tmp_path)))
-    with pytest.raises(NotFoundError, match="iris:000000000000"):
-        endpoint.backend.apply(missing, token="a")
-    with pytest.raises(NotFoundError, match="nothing"):
-        endpoint.backend.route(EndpointRef("nothing"), endpoint.routing(0), token="a")
-    for name in ("../etc", "", "A", ".hidden", "x/y"):
-        with pytest.raises(InputError, match="name"):
-            endpoint.backend.apply(replace(missing, name=name, routing=Routing(ref_of(models[0]))), token="a")
 
 
 def test_a_port_that_is_taken_is_a_failure_that_names_it(endpoint: Endpoint) -> None:

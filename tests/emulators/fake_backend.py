@@ -29,7 +29,7 @@ from taxiway.backends import (
     Routing,
     Status,
 )
-from taxiway.errors import BackendError, InputError, NotFoundError
+from taxiway.errors import BackendError, InputError, NotFoundError, UnsupportedError
 
 FOLDER = "TAXIWAY_FAKE_BACKEND"  # in the environment: the folder, for a process that finds it by entry point
 Kind = Literal["error", "bug", "timeout", "slow", "lost", "partial", "unknown"]
@@ -68,7 +68,7 @@ class FakeBackend:
     """
 
     name = "fake"
-    capabilities = frozenset((Capability.SHADOW, Capability.LOG_FOLLOW))
+    capabilities = frozenset((Capability.SHADOW,))
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or Path(os.environ[FOLDER])
@@ -78,30 +78,30 @@ class FakeBackend:
         return Diagnosis(True, (), {"python": platform.python_version(), "cpu": "none", "memory": "none"})
 
     def plan(self, spec: EndpointSpec) -> Plan:
-        before = self._read(_checked(spec.name))
+        _check(spec)
+        before, lacks = self._read(spec.name), _lacks(spec)
         if before is None:
-            return Plan((f"start {spec.routing.live.tag} as the endpoint {spec.name}",))
+            return Plan((f"start {spec.routing.live.tag} as the endpoint {spec.name}",), lacks)
         after = _wanted(spec)
-        return Plan(
-            tuple(
-                f"{field}: {before[field]} → {after[field]}"
-                for field in after
-                if after[field] != before[field]
-            )
-        )
+        changes = [field for field in after if after[field] != before[field]]
+        return Plan(tuple(f"{field}: {before[field]} → {after[field]}" for field in changes), lacks)
 
     def apply(self, spec: EndpointSpec, *, token: str) -> Observation:
-        with self._call("apply", _checked(spec.name), token) as half:
-            before = self._read(spec.name) or {"resources": [], "pending_until": 0.0}
+        _check(spec)
+        if lacks := _lacks(spec):
+            raise UnsupportedError(f"It cannot be: {lacks[0]}.", hint="Deploy with device auto or cpu.")
+        with self._call("apply", spec.name, token) as half:
+            before = self._read(spec.name) or {"resources": []}
             after = {**before, **_wanted(spec), "token": token}
-            if not before["resources"]:
-                after["resources"] = [f"taxiway-{spec.name}-{token}"]
+            # The first is its own; others are orphans.
+            after["resources"] = before["resources"][:1] or [f"taxiway-{spec.name}-{token}"]
             if half:
                 after["live"] = before.get("live")
             self._write(spec.name, after)
         return self._look(spec.name)
 
     def route(self, ref: EndpointRef, routing: Routing, *, token: str) -> Observation:
+        _check_models(routing)
         with self._call("route", ref.name, token):
             before = self._read(ref.name)
             if before is None:
@@ -118,6 +118,8 @@ class FakeBackend:
     def logs(
         self, ref: EndpointRef, *, since: datetime | None = None, follow: bool = False
     ) -> Iterator[LogLine]:
+        if follow:
+            raise UnsupportedError("Its log cannot be followed.", hint="Read it again.")
         if self._read(ref.name) is None:
             return
         for call in self.calls(ref.name):
@@ -161,7 +163,8 @@ class FakeBackend:
 
     def answer(self, endpoint: str) -> str | None:
         """Give the tag of the Model that would answer a client now."""
-        return (self._read(endpoint) or {"live": None})["live"]
+        tag: str | None = (self._read(endpoint) or {"live": None})["live"]
+        return tag
 
     def waiting(self, endpoint: str) -> bool:
         """Tell whether a caller waits for an answer about an endpoint."""
@@ -275,10 +278,23 @@ def install(site: Path, folder: Path) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join([str(site), str(root)]), FOLDER: str(folder)}
 
 
-def _checked(name: str) -> str:
+def _check(spec: EndpointSpec) -> None:
+    name = spec.name
     if not name or not name.replace("-", "").isalnum() or not name.islower():
         raise InputError(f"{name!r} cannot be an endpoint's name.", hint="Use lower-case letters and digits.")
-    return name
+    if spec.workers < 1:
+        raise InputError("An endpoint needs at least one worker.", hint="Set workers to 1 or more.")
+    _check_models(spec.routing)
+
+
+def _check_models(routing: Routing) -> None:
+    for model in filter(None, (routing.live, routing.shadow)):
+        if not (model.path / "model.json").is_file():
+            raise NotFoundError(f"{model.tag} has no files.", hint="Package the model again.")
+
+
+def _lacks(spec: EndpointSpec) -> tuple[str, ...]:
+    return ("device gpu: there is none",) if spec.device == "gpu" else ()
 
 
 def _wanted(spec: EndpointSpec) -> dict[str, Any]:

@@ -95,7 +95,7 @@ class LocalBackend:
     def plan(self, spec: EndpointSpec) -> Plan:
         """Say what ``apply`` would change."""
         directory = self._directory(spec.name)
-        before = directory.read_spec()
+        before = directory.usable_spec()
         after = specify(spec, before, self._drain_seconds)
         if before is None or before.wanted != "running":
             return Plan((f"start {after.live.tag} as the endpoint {spec.name}",), find_lacks(after))
@@ -116,7 +116,7 @@ class LocalBackend:
         """Make the endpoint so; answers at once, usually PENDING, and ``observe`` tells the rest."""
         directory = self._directory(spec.name)
         with directory.changing():
-            before = directory.read_spec()
+            before = directory.usable_spec()
             after = specify(spec, before, self._drain_seconds)
             if before is not None and _address(before) != _address(after):
                 stop_processes(directory)
@@ -180,10 +180,7 @@ class LocalBackend:
             directory.make()
             self._write(directory, before, after, token)
         except OSError as error:
-            raise BackendError(
-                f"The endpoint's folder {directory.path} cannot be written: {error.strerror or error}.",
-                hint="Free disk space, or make it writable.",
-            ) from error
+            raise _unwritable(directory, error) from error
 
     def _write(self, directory: RunDir, before: Spec | None, after: Spec, token: str) -> None:
         if after.port == 0 and not after.uds:
@@ -200,14 +197,26 @@ class LocalBackend:
         if not directory.path.is_dir():
             return
         with directory.changing():
-            spec = directory.read_spec()
+            spec = directory.usable_spec()
             if spec is not None and spec.wanted != wanted:
-                directory.write_spec(replace(spec, wanted=wanted, revision=spec.revision + 1, token=token))
+                ended = replace(spec, wanted=wanted, revision=spec.revision + 1, token=token)
+                try:
+                    directory.write_spec(ended)
+                except OSError as error:
+                    if wanted != "destroyed":  # else there is room when it is gone
+                        raise _unwritable(directory, error) from error
             stop_processes(directory)
             if spec is not None and spec.uds:
                 Path(spec.uds).unlink(missing_ok=True)
             if wanted == "destroyed":
                 directory.remove()
+
+
+def _unwritable(directory: RunDir, error: OSError) -> BackendError:
+    return BackendError(
+        f"The endpoint's folder {directory.path} cannot be written: {error.strerror or error}.",
+        hint="Free disk space, or make it writable.",
+    )
 
 
 def _tag(model: ModelEntry | None) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psutil
 
+from taxiway.errors import CorruptionError
 from taxiway_backends.local.baking import Baking
 from taxiway_backends.local.listening import listen
 from taxiway_backends.local.log import bound_log
@@ -259,7 +260,11 @@ def run(directory: RunDir) -> int:
     wake = Wake()
     master: Master | None = None
     while not wake.terminated:
-        spec = directory.read_spec()
+        try:
+            spec = directory.read_spec()
+        except CorruptionError as error:
+            _log.error("%s", error)
+            spec = master.spec if master else None
         if spec is None or spec.wanted != "running":
             break
         master = master or _begin(directory, spec)

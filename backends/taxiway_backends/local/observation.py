@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import partial
 
+import psutil
+
 from taxiway.backends import Observation, Status
+from taxiway.errors import CorruptionError
 from taxiway_backends.local.orphans import find_orphans
 from taxiway_backends.local.rundir import RunDir
 from taxiway_backends.local.spec import Spec
@@ -13,10 +16,13 @@ from taxiway_backends.local.spec import Spec
 
 def observe(directory: RunDir) -> Observation:
     """Look at an endpoint: by its master's status if it has a master, else by what runs."""
-    spec = directory.read_spec()
     seen = partial(
         Observation, time=datetime.now(UTC), spool=directory.spool if directory.spool.is_dir() else None
     )
+    try:
+        spec = directory.read_spec()
+    except CorruptionError as error:
+        return seen(Status.UNKNOWN, native="torn", reason=error.message)
     if spec is None or spec.wanted == "destroyed":
         return seen(Status.ABSENT, native="absent")
     master = directory.master_pid()
@@ -26,6 +32,9 @@ def observe(directory: RunDir) -> Observation:
         return seen(Status.ABSENT, native="stopped", reason="The endpoint was stopped.")
     if master is None:
         return _without_master(directory, spec, seen)
+    if _is_still(master):
+        reason = f"The master (process {master}) is frozen, and cannot say how it is."
+        return seen(Status.UNKNOWN, native="frozen", reason=reason, url=spec.url)
     status = directory.read_status()
     if status.get("pid") != master:
         return seen(Status.PENDING, native="starting", reason="The master is starting.", url=spec.url)
@@ -43,6 +52,13 @@ def observe(directory: RunDir) -> Observation:
         notes=tuple(status.get("notes", ())),
         replicas=sum(worker["role"] == "live" for worker in status["workers"]),
     )
+
+
+def _is_still(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    except psutil.Error:
+        return False
 
 
 def _without_master(directory: RunDir, spec: Spec, seen: partial[Observation]) -> Observation:

@@ -6,17 +6,25 @@ replaced at once, so that neither is ever seen half-written, and belong to their
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from taxiway.errors import BackendError, CorruptionError
 from taxiway_backends.local.spec import Spec
+
+CHANGE_SECONDS = 30.0
+LOOK_SECONDS = 0.02
 
 
 class RunDir:
@@ -58,9 +66,27 @@ class RunDir:
         self.spool.mkdir(exist_ok=True, mode=0o700)
 
     def read_spec(self) -> Spec | None:
-        """Give the spec, or None where there is none."""
-        data = read_json(self.path / "spec.json")
+        """Give the spec, or None where there is none.
+
+        Raises
+        ------
+        CorruptionError
+            There is one that says nothing, as a machine that lost its power leaves it.
+        """
+        path = self.path / "spec.json"
+        data = read_json(path)
+        if data is None and path.exists() and (data := read_json(path)) is None:  # it may have come meanwhile
+            raise CorruptionError(
+                f"{path} cannot be read.", hint="Apply the endpoint again: it is rewritten."
+            )
         return None if data is None else Spec.from_dict(data)
+
+    def usable_spec(self) -> Spec | None:
+        """Give the spec, or None where there is none that can be read."""
+        try:
+            return self.read_spec()
+        except CorruptionError:
+            return None
 
     def write_spec(self, spec: Spec) -> None:
         """Replace the spec, and the hash of the token beside it."""
@@ -104,15 +130,37 @@ class RunDir:
         return None
 
     @contextmanager
-    def changing(self) -> Iterator[None]:
-        """Hold off everyone else who would change the spec."""
+    def changing(self, seconds: float = CHANGE_SECONDS) -> Iterator[None]:
+        """Hold off everyone else who would change the spec.
+
+        Parameters
+        ----------
+        seconds
+            The longest to wait for another who does; ending an endpoint takes the most, about ten.
+
+        Raises
+        ------
+        BackendError
+            Another has not come to an end: it is frozen, perhaps.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # Beside the folder, so that it outlives the folder's removal.
-        file = os.open(
-            self.path.with_name(f".{self.path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
+        place = self.path.with_name(f".{self.path.name}.lock")
+        file = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            deadline = time.monotonic() + seconds
+            while not _locked(file):
+                if time.monotonic() > deadline:
+                    pid = os.pread(file, 32, 0).decode()
+                    raise BackendError(
+                        f"The endpoint {self.path.name} is being changed by {_named(pid)}, and has been for"
+                        f" {seconds:.0f} s.",
+                        hint=f"If it is frozen, let it go on (kill -CONT {pid}), or end it (kill -9 {pid}).",
+                    )
+                time.sleep(LOOK_SECONDS)
+            os.ftruncate(file, 0)
+            with contextlib.suppress(OSError):  # a full disk keeps nobody from changing
+                os.write(file, str(os.getpid()).encode())
             yield
         finally:
             os.close(file)
@@ -135,11 +183,29 @@ class RunDir:
                 return
 
 
+def _named(pid: str) -> str:
+    """Name a process and what it does."""
+    try:
+        process = psutil.Process(int(pid))
+        words = " ".join(" ".join(process.cmdline()).split())
+        return f"process {pid} ({words[:80]}; {process.status()})"
+    except (ValueError, psutil.Error):
+        return f"process {pid or 'unknown'}"
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Give a file's content, or None where there is no file."""
+    """Give a file's content, or None where there is no file, or one that was torn."""
     try:
         data: dict[str, Any] = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         return None
     return data
 
@@ -152,6 +218,10 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 def _replace(path: Path, text: str) -> None:
     staged = path.with_name(f".{path.name}.{os.getpid()}")
     file = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(file, "w") as stream:
-        stream.write(text)
-    staged.replace(path)
+    try:
+        with os.fdopen(file, "w") as stream:
+            stream.write(text)
+        staged.replace(path)
+    except OSError:
+        staged.unlink(missing_ok=True)  # a full disk has no room for halves
+        raise
