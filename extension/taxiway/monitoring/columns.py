@@ -1,16 +1,22 @@
-"""One pandas column of any dtype, taken apart into what a profile counts."""
+"""One column of any dtype, of pandas or Arrow, taken apart into what a profile counts."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from taxiway.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    import pyarrow as pa
     from numpy.typing import NDArray
 
+Frame: TypeAlias = "pd.DataFrame | pa.Table | pa.RecordBatch | Any"  # or a polars DataFrame
 ColumnType = Literal["integral", "fractional", "string"]
 
 _INT64_MAX = 2**63 - 1
@@ -23,7 +29,7 @@ class Cells:
     """The values of one column, each counted once.
 
     ``rows`` = ``nulls`` + ``infinities`` + ``objects`` + the lengths of ``integers``, ``fractions``,
-    ``booleans`` and ``texts``.
+    ``booleans`` and the sum of ``texts``.
 
     Attributes
     ----------
@@ -35,6 +41,8 @@ class Cells:
         Whether ``fractions`` are seconds: since the epoch (UTC) for times, or of a duration.
     objects
         Values of no known type.
+    texts
+        How often each text occurs.
     """
 
     type: ColumnType
@@ -47,11 +55,11 @@ class Cells:
     integers: NDArray[np.int64] | None = None
     fractions: NDArray[np.float64] | None = None
     booleans: NDArray[np.bool_] | None = None
-    texts: list[str] = field(default_factory=list)
+    texts: Mapping[str, int] = field(default_factory=dict)
 
 
-def take_apart(series: pd.Series[Any]) -> Cells:
-    """Take a column of any pandas dtype apart.
+def take_apart(series: pd.Series[Any] | pa.ChunkedArray) -> Cells:
+    """Take a column of any dtype of pandas or Arrow apart.
 
     Categorical columns count as their categories' dtype, times and durations as seconds, infinities are
     set aside (no moment survives one), and a NumPy float column with missing values whose other values
@@ -59,7 +67,11 @@ def take_apart(series: pd.Series[Any]) -> Cells:
     """
     import pandas as pd
 
+    if not isinstance(series, pd.Series):
+        return _of_arrow(series)
     dtype = series.dtype
+    if isinstance(dtype, pd.ArrowDtype):
+        return _of_arrow(series.array.__arrow_array__())
     if isinstance(dtype, pd.CategoricalDtype):
         codes = series.cat.codes.to_numpy()
         present = pd.Series(dtype.categories.take(codes[codes >= 0]))
@@ -82,7 +94,7 @@ def take_apart(series: pd.Series[Any]) -> Cells:
     if isinstance(dtype, pd.PeriodDtype):
         return _times(present.dt.start_time, rows, nulls)
     if isinstance(dtype, pd.StringDtype) or issubclass(dtype.type, str):
-        return Cells("string", rows, nulls, texts=_encodable(present.tolist()))
+        return Cells("string", rows, nulls, texts=_counted(present))
     return _objects(present.astype(object), rows, nulls)
 
 
@@ -124,7 +136,7 @@ def _objects(present: pd.Series[Any], rows: int, nulls: int) -> Cells:
 
     inferred = pd.api.types.infer_dtype(present, skipna=True)
     if inferred == "string":
-        return Cells("string", rows, nulls, texts=_encodable([str(text) for text in present]))
+        return Cells("string", rows, nulls, texts=_encodable(Counter(map(str, present))))
     if inferred in ("datetime", "datetime64", "date"):
         try:
             return _times(present, rows, nulls)
@@ -160,14 +172,106 @@ def _objects(present: pd.Series[Any], rows: int, nulls: int) -> Cells:
         integers=np.array(integers, dtype="int64"),
         fractions=np.array(fractions, dtype="float64"),
         booleans=np.array(booleans, dtype=bool),
-        texts=_encodable(texts),
+        texts=_encodable(Counter(texts)),
     )
 
 
-def _encodable(texts: list[str]) -> list[str]:
+def _counted(texts: pd.Series[Any]) -> Mapping[str, int]:
+    """Count texts of which none is missing, in Arrow where they lie there already."""
+    if hasattr(texts.array, "__arrow_array__"):
+        return _value_counts(texts.array.__arrow_array__())
+    return _encodable(Counter(texts.tolist()))
+
+
+def _value_counts(texts: pa.Array | pa.ChunkedArray) -> Mapping[str, int]:
+    counted = texts.drop_null().value_counts()
+    values, counts = counted.flatten()
+    return dict(zip(values.to_pylist(), counts.to_pylist(), strict=True))
+
+
+def _encodable(texts: Mapping[str, int]) -> Mapping[str, int]:
     """Replace what UTF-8 cannot hold (lone surrogates): a sketch refuses the whole batch for one."""
     try:
         "".join(texts).encode()
     except UnicodeEncodeError:
-        return [text.encode("utf-8", "replace").decode() for text in texts]
+        mended: Counter[str] = Counter()
+        for text, count in texts.items():
+            mended[text.encode("utf-8", "replace").decode()] += count
+        return mended
     return texts
+
+
+def _of_arrow(array: pa.Array | pa.ChunkedArray) -> Cells:
+    """Take an Arrow column apart; NaN is a missing value here too."""
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if isinstance(array, pa.Array):
+        array = pa.chunked_array([array])
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        return _of_arrow(array.cast(kind.value_type))
+    rows, nulls = len(array), array.null_count
+    if pa.types.is_null(kind):
+        return Cells("string", rows, rows)
+    present = array.drop_null()
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or str(kind) == "string_view":
+        return Cells("string", rows, nulls, texts=_value_counts(array))
+    if pa.types.is_boolean(kind):
+        return Cells("integral", rows, nulls, booleans=present.to_numpy())
+    if pa.types.is_integer(kind):
+        beyond = pa.types.is_uint64(kind) and len(present) and pc.max(present).as_py() > _INT64_MAX
+        if beyond:
+            return Cells("fractional", rows, nulls, fractions=present.to_numpy().astype("float64"))
+        return Cells("integral", rows, nulls, integers=present.to_numpy().astype("int64", copy=False))
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        values = present.cast(pa.float64()) if pa.types.is_decimal(kind) else present
+        numbers = values.to_numpy().astype("float64", copy=False)
+        nan = int(np.isnan(numbers).sum())
+        finite = numbers[np.isfinite(numbers)]
+        infinities = len(numbers) - nan - len(finite)
+        return Cells("fractional", rows, nulls + nan, nans=nan, infinities=infinities, fractions=finite)
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        micros = present.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False).cast("int64")
+        return Cells("fractional", rows, nulls, temporal=True, fractions=micros.to_numpy() / 1e6)
+    if pa.types.is_duration(kind):
+        micros = present.cast(pa.duration("us"), safe=False).cast("int64")
+        return Cells("fractional", rows, nulls, temporal=True, fractions=micros.to_numpy() / 1e6)
+    return _objects(pd.Series(present.to_pylist(), dtype=object), rows, nulls)
+
+
+def columns_of(frame: Frame) -> list[tuple[str, Any]]:
+    """Give the columns of a frame of pandas or polars, or of an Arrow table, with their names.
+
+    Raises
+    ------
+    InputError
+        It is nothing of these.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    if isinstance(frame, pd.DataFrame):
+        return [(str(name), frame.iloc[:, i]) for i, name in enumerate(frame.columns)]
+    if isinstance(frame, pa.RecordBatch):
+        frame = pa.Table.from_batches([frame])
+    if isinstance(frame, pa.Table):
+        return list(zip(frame.column_names, frame.columns, strict=True))
+    if type(frame).__module__.partition(".")[0] == "polars" and hasattr(frame, "get_columns"):
+        return [(one.name, _of_polars(one)) for one in frame.get_columns()]
+    raise InputError(
+        f"A {type(frame).__name__} cannot be profiled.",
+        hint="Give a DataFrame of pandas or polars, or an Arrow table (a lazy frame: collect it first).",
+    )
+
+
+def _of_polars(series: Any) -> Any:
+    """Give a polars column as Arrow; one of Python objects, which Arrow cannot hold, as pandas."""
+    import pandas as pd
+    import pyarrow as pa
+
+    if str(series.dtype) == "Object":
+        return pd.Series(series.to_list(), dtype=object)
+    return pa.chunked_array([series.to_arrow()])

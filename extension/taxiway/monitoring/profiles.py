@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -20,11 +20,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from taxiway.errors import CorruptionError, InputError, NotFoundError
-from taxiway.monitoring.columns import Cells, take_apart
+from taxiway.monitoring import binary, built
+from taxiway.monitoring.columns import columns_of, take_apart
 from taxiway.monitoring.sketches import View, frequencies_of, sketch_of
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from taxiway.monitoring.columns import Frame
 
 __all__ = ["ColumnSummary", "Kind", "View", "merge", "profile", "read", "summary", "write"]
 
@@ -32,7 +33,6 @@ Kind = Literal["numeric", "categorical", "datetime", "empty", "unknown"]
 
 QUANTILES = (0.01, 0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95, 0.99)
 _TEMPORAL = "taxiway.temporal."
-_PYTHON_TYPES = {"integral": int, "fractional": float, "string": str}
 
 
 class _NumpyForWhylogs(ModuleType):
@@ -58,15 +58,17 @@ def _whylogs() -> ModuleType:
     return module
 
 
-def profile(frame: pd.DataFrame, *, time: datetime | None = None) -> View:
+def profile(frame: Frame, *, time: datetime | None = None, metadata: Mapping[str, str] | None = None) -> View:
     """Profile every column of a frame.
 
     Parameters
     ----------
     frame
-        Any pandas dtypes; column names must be unique.
+        A DataFrame of pandas (any dtypes) or polars, or a table of Arrow; column names must be unique.
     time
         The time the data are of (naive: UTC); now by default.
+    metadata
+        What the profile is to tell of itself, as ``about`` makes it.
 
     Returns
     -------
@@ -77,46 +79,22 @@ def profile(frame: pd.DataFrame, *, time: datetime | None = None) -> View:
     Raises
     ------
     InputError
-        Two columns have the same name.
+        Two columns have the same name, or this is no frame.
     """
-    names = [str(name) for name in frame.columns]
+    given = columns_of(frame)
+    names = [name for name, _ in given]
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise InputError(f"Two columns are named {twice[0]!r}.", hint="Give every column a name of its own.")
-    columns = {name: take_apart(frame.iloc[:, i]) for i, name in enumerate(names)}
-    return _track(columns, time)
-
-
-def _track(columns: dict[str, Cells], time: datetime | None) -> View:
-    import numpy as np
-
-    core = _whylogs()
-    types = {name: _PYTHON_TYPES[cells.type] for name, cells in columns.items()}
-    tracked = core.DatasetProfile(core.DatasetSchema(types=types), dataset_timestamp=_in_utc(time))
-    for name, cells in columns.items():
-        with np.errstate(all="ignore"):
-            tracked._columns[name]._process_extracted_column(_preprocessed(cells))
-    view = tracked.view()
+    columns = {name: take_apart(values) for name, values in given}
+    view = _whylogs().DatasetProfileView(
+        columns={name: built.column(cells) for name, cells in columns.items()},
+        dataset_timestamp=_in_utc(time) or datetime.now(UTC),
+        creation_timestamp=datetime.now(UTC),
+    )
     view.metadata.update({_TEMPORAL + name: "true" for name, cells in columns.items() if cells.temporal})
+    view.metadata.update(metadata or {})
     return view
-
-
-def _preprocessed(cells: Cells) -> Any:
-    import numpy as np
-    import pandas as pd
-    from whylogs.core.preprocessing import PreprocessedColumn
-
-    column = PreprocessedColumn()
-    column.len = cells.rows
-    column.null_count, column.nan_count, column.inf_count = cells.nulls, cells.nans, cells.infinities
-    column.numpy.ints, column.numpy.floats = cells.integers, cells.fractions
-    column.list.strings = cells.texts or None
-    if cells.booleans is not None:
-        column.bool_count = len(cells.booleans)
-        column.bool_count_where_true = int(np.count_nonzero(cells.booleans))
-    if cells.objects:
-        column.pandas.objs = pd.Series([None] * cells.objects, dtype=object)
-    return column
 
 
 def _in_utc(time: datetime | None) -> datetime | None:
@@ -154,7 +132,7 @@ def write(view: View, path: Path) -> Path:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
-            file.write(view.serialize())
+            file.write(binary.sealed(view.serialize()))
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
@@ -181,7 +159,7 @@ def read(path: Path) -> View:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return core.DatasetProfileView.deserialize(data)
+            return binary.opened(data) or core.DatasetProfileView.deserialize(data)
     except Exception as error:  # a broken file makes whylogs raise almost anything
         raise CorruptionError(
             f"{path} is not a whole whylogs profile ({error}).", hint="Profile the data again."
