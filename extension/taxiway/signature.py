@@ -79,10 +79,14 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The ordered inputs and outputs of a Model."""
+    """The ordered inputs and outputs of a Model.
+
+    ``sensitive`` names the columns, known here or not, of which no value is shown in a finding or an alert.
+    """
 
     inputs: tuple[Column, ...]
     outputs: tuple[Output, ...]
+    sensitive: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -135,12 +139,15 @@ class Signature:
         What JSON Schema cannot say stands under ``x-taxiway``: each column's dtype, and the outputs.
         """
         outputs = [{"name": one.name, "dtype": one.dtype, "shape": list(one.shape)} for one in self.outputs]
+        ours: dict[str, Any] = {"outputs": outputs}
+        if self.sensitive:
+            ours["sensitive"] = list(self.sensitive)
         return {
             "$schema": SCHEMA,
             "type": "object",
             "properties": {column.name: _property(column) for column in self.inputs},
             "required": list(self.names),
-            _OURS: {"outputs": outputs},
+            _OURS: ours,
         }
 
     @classmethod
@@ -150,11 +157,13 @@ class Signature:
         return cls(
             tuple(_column(name, properties[name]) for name in data["required"]),
             tuple(Output(one["name"], one["dtype"], tuple(one["shape"])) for one in data[_OURS]["outputs"]),
+            tuple(map(str, data[_OURS].get("sensitive", ()))),
         )
 
     def to_plain(self) -> dict[str, Any]:
         """Give ``{"inputs": [...], "outputs": [...]}``, each a list of fields, for the user interface."""
         return {
+            "sensitive": list(self.sensitive),
             "inputs": [asdict(column) for column in self.inputs],
             "outputs": [asdict(output) for output in self.outputs],
         }

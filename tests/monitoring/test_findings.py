@@ -47,3 +47,35 @@ def test_stored_findings_and_new_ones_add_up():
     assert merged["wind"].first_seen == first[0].first_seen
     assert merged["wind"].last_seen.timestamp() == AT + 9
     assert merged["a"].requests == 1
+
+
+def test_a_column_that_a_request_calls_otherwise_is_a_rename_from_the_first_request():
+    missing = finding("missing", "temp_max", expected="float64", found="absent")
+    extra = [
+        finding("extra", "tempMax", expected="absent", found="number", example=9.5),
+        finding("extra", "account_type", expected="absent", found="string", example="gold"),
+    ]
+    found = {one.kind: one for one in schema_findings([rejected([missing, *extra])]) if one.kind == "renamed"}
+    assert (found["renamed"].column, found["renamed"].found, found["renamed"].rejected) == (
+        "temp_max",
+        "tempMax",
+        True,
+    )
+
+
+def test_a_new_column_of_another_type_or_name_is_no_rename():
+    missing = finding("missing", "temp_max", expected="float64", found="absent")
+    for extra in (
+        finding("extra", "tempMax", found="string", example="9.5"),
+        finding("extra", "account_type", found="number", example=1),
+    ):
+        kinds = {one.kind for one in schema_findings([rejected([missing, extra])])}
+        assert kinds == {"missing", "extra"}
+
+
+def test_columns_in_another_order_are_told_by_the_first_that_moved():
+    order = {"rain:abc": ("kind", "wind")}
+    (found,) = schema_findings([prediction(["a"]), prediction(["b"])], order)
+    assert (found.kind, found.column, found.requests) == ("reordered", "kind", 2)
+    assert schema_findings([prediction(["a"])], {"rain:abc": ("wind", "kind")}) == []
+    assert schema_findings([prediction(["a"])], {"rain:other": ("kind", "wind")}) == []

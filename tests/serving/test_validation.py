@@ -143,3 +143,17 @@ def test_findings_stay_short_whatever_is_sent() -> None:
     findings = check(row).findings
     assert len(findings) == 50
     assert all(len(one["column"]) <= 200 and len(one["example"]) <= 100 for one in findings)
+
+
+def test_no_value_of_a_sensitive_column_is_in_a_finding():
+    signature = Signature(
+        (Column("name", "string", categories=("Ann",)), Column("age", "int64", minimum=1, maximum=9)),
+        (),
+        sensitive=("name", "age", "ssn"),
+    )
+    validator = Validator(signature, {}, frozenset())
+    verdict = validator.check(
+        batch_of([{"name": "Bob", "age": 77, "ssn": "078-05-1120"}], signature.names, max_rows=9)
+    )
+    assert [one["kind"] for one in verdict.findings] == ["new_category", "out_of_range", "extra"]
+    assert not any(value in repr(verdict.findings) for value in ("Bob", "77", "078"))

@@ -21,6 +21,7 @@ from taxiway.monitoring import log as prediction_log
 from taxiway.monitoring import performance as performance_of
 from taxiway.monitoring import profiles
 from taxiway.monitoring.drift import drift
+from taxiway.monitoring.schema import schema_changes
 from taxiway.packaging import registry
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def _judge_window(ledger: Ledger, row: EndpointRow, window: WindowRow, outcomes:
     case = Case(row, window, registry.load(window.model), files, outcomes)
     found = {
         "drift": _drift(case),
+        "quality": _quality(case),
         "performance": _performance(case),
     }
     with ledger.transaction() as session:
@@ -118,6 +120,12 @@ def _judge_window(ledger: Ledger, row: EndpointRow, window: WindowRow, outcomes:
 
 def _drift(case: Case) -> list[Any]:
     return [asdict(one) for one in drift(case.reference, case.profile)]
+
+
+def _quality(case: Case) -> list[Any]:
+    """Tell how the shape of the data differs from the reference's."""
+    before, after = profiles.summary(case.reference), profiles.summary(case.profile)
+    return [asdict(one) for one in schema_changes(before, after, sensitive=case.model.signature.sensitive)]
 
 
 def _performance(case: Case) -> dict[str, Any] | None:

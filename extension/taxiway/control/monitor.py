@@ -10,6 +10,7 @@ import contextlib
 import logging
 import secrets
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +34,7 @@ from taxiway.errors import TaxiwayError
 from taxiway.monitoring import findings, profiles
 from taxiway.monitoring import log as prediction_log
 from taxiway.monitoring.windows import window_end, window_start
+from taxiway.packaging import registry
 from taxiway.serving.losses import forget_losses, read_losses
 from taxiway.serving.spool import is_spent, list_segments, read_segment
 
@@ -268,11 +270,22 @@ def _add_findings(session: Session, endpoint: str, records: list[dict[str, Any]]
         alerting.finding(row)
         for row in session.scalars(select(SchemaRow).where(SchemaRow.endpoint == endpoint))
     ]
-    fresh = findings.schema_findings(records)
+    fresh = findings.schema_findings(
+        records, _orders({record["model"] for record in records if "model" in record})
+    )
     if not fresh:
         return
     for finding in findings.merge_findings([*stored, *fresh]):
         session.merge(SchemaRow(endpoint=endpoint, **asdict(finding)))
+
+
+def _orders(tags: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Give the input columns of Models in the order of their signatures; none of one that is gone."""
+    orders = {}
+    for tag in tags:
+        with contextlib.suppress(TaxiwayError):
+            orders[tag] = registry.load(tag).signature.names
+    return orders
 
 
 def _modified(path: Path) -> float:

@@ -48,6 +48,7 @@ def package(
     metrics: Mapping[str, float] | None = None,
     signature: Signature | None = None,
     slices: Iterable[str] = (),
+    sensitive: Iterable[str] = (),
     task: Task | None = None,
     classes: Iterable[Scalar] | None = None,
     format: Format | None = None,
@@ -85,6 +86,8 @@ def package(
         What ``taxiway.signature_of(reference)`` gave, edited where the reference does not tell it all.
     slices
         Columns by whose values the model is judged apart, such as ``["region"]``.
+    sensitive
+        Columns, of the reference or not, of which no finding or alert shows a value, such as ``["ssn"]``.
     task, classes
         What a model does that does not know it itself (PyTorch, Keras, ONNX): ``"classification"`` with its
         labels in the order of its outputs, or ``"regression"``. A zero-shot pipeline chooses among classes.
@@ -133,6 +136,7 @@ def package(
     if signature is not None:
         columns = check_signature(signature, frame, columns)
     parts = _columns_named(slices, frame)
+    hidden = tuple(sorted({*_names(sensitive), *(signature.sensitive if signature else ())}))
     try:
         with stage(settings().store, name) as folder, bento.Builder(folder / "bentoml") as builder:
             tell(f"{name}: exporting and comparing with the original")
@@ -145,7 +149,7 @@ def package(
                 sample=(frame if extra is None else extra).pipe(_few),
                 export=export,
                 parity=report,
-                signature=Signature(columns, export.outputs),
+                signature=Signature(columns, export.outputs, hidden),
                 target=_target_name(target),
                 description=str(description),
                 metrics=figures,

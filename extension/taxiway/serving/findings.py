@@ -19,6 +19,7 @@ DEFAULT_POLICIES: Final[dict[str, str]] = {
 }
 ACTIONS: Final = ("ignore", "warn", "reject")
 
+REDACTED = "(redacted)"
 MAX_EXAMPLE_LENGTH = 100
 MAX_NAME_LENGTH = 200
 
@@ -61,6 +62,12 @@ def finding(
         found=found,
         example=shorten(example),
     )
+
+
+def redact(one: Finding) -> Finding:
+    """Take the value out of a finding in a column that is marked sensitive."""
+    shows_value = one["kind"] in ("new_category", "out_of_range")
+    return {**one, "example": None, "found": REDACTED if shows_value else one["found"]}
 
 
 def shorten(value: Any) -> Any:

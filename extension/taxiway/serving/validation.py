@@ -15,7 +15,16 @@ from typing import Any
 import numpy as np
 
 from taxiway.serving.block import Tensor, float_columns, read_block
-from taxiway.serving.findings import Finding, Kind, complete_policies, describe, finding, type_name
+from taxiway.serving.findings import (
+    MAX_NAME_LENGTH,
+    Finding,
+    Kind,
+    complete_policies,
+    describe,
+    finding,
+    redact,
+    type_name,
+)
 from taxiway.serving.requests import ABSENT, Batch
 from taxiway.signature import Column, Signature
 
@@ -77,6 +86,7 @@ class Validator:
         ]
         self._float_names = float_columns(signature)
         self._names = frozenset(column.name for column in self.columns)
+        self._sensitive = frozenset(name[:MAX_NAME_LENGTH] for name in signature.sensitive)
         self._floats = [column for column in self.columns if column.name in self._float_names]
         self._others = [column for column in self.columns if column.name not in self._float_names]
         self._least = np.array([[column.comfort[0]] for column in self._floats])
@@ -103,6 +113,8 @@ class Validator:
             findings.extend(_extras(batch))
         if not findings:
             return Verdict(findings, blocked, block)
+        if self._sensitive:
+            findings = [redact(one) if one["column"] in self._sensitive else one for one in findings]
         kept = [one for one in findings if self.policies[one["kind"]] != "ignore" or blocked]
         kept.sort(key=lambda one: self.policies[one["kind"]] != "reject")
         return Verdict(kept, blocked or any(self.policies[one["kind"]] == "reject" for one in kept), block)
