@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 
 from taxiway.serving.problems import Problem
 
@@ -43,13 +44,43 @@ class Admission:
 
         Parameters
         ----------
+        headers, client
+            As of ``identify``.
+        in_progress
+            How many there are, with this one.
+
+        Raises
+        ------
+        Problem
+            401 or 429.
+        """
+        self.identify(headers, client)
+        if not self.has_room(in_progress):
+            raise Problem(
+                429,
+                f"More than {self._concurrency} requests are in progress.",
+                hint="Try again in a second, or send more rows in one request.",
+                headers=((b"retry-after", b"1"),),
+            )
+
+    def has_room(self, in_progress: int) -> bool:
+        """Whether so many requests may be in progress."""
+        return in_progress <= self._concurrency
+
+    def identify(self, headers: Mapping[bytes, bytes], client: str | None = None) -> None:
+        """Let in who may ask; it is always the same for the same headers and client.
+
+        Parameters
+        ----------
+        headers
+            The request's.
         client
             The address that the request came from; None for a Unix socket.
 
         Raises
         ------
         Problem
-            401 or 429.
+            401.
         """
         wanted = self._token
         if wanted is not None and not self._carries(headers.get(b"authorization", b""), wanted):
@@ -65,13 +96,6 @@ class Admission:
                 "This endpoint has no token, so it answers to its own machine only.",
                 hint="Start it with a token: the environment variable TAXIWAY_TOKEN for a Bento.",
                 headers=((b"www-authenticate", b"Bearer"),),
-            )
-        if in_progress > self._concurrency:
-            raise Problem(
-                429,
-                f"More than {self._concurrency} requests are in progress.",
-                hint="Try again in a second, or send more rows in one request.",
-                headers=((b"retry-after", b"1"),),
             )
 
     def _carries(self, authorization: bytes, wanted: bytes) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Literal
 
@@ -198,12 +199,8 @@ class App:
         await send({"type": "http.response.body", "body": body})
         return answer.status
 
-    def answer_at_once(
-        self, headers: Headers, client: tuple[str, int] | None, body: bytes, defaults: Headers
-    ) -> bytes | None:
-        """Give the whole response to a ``POST /predict`` of one sound row, as ``Connection`` sends it.
-
-        None, and nothing has been done, where there is more to it; calling the App gives the answer then.
+    def is_plain(self, headers: Headers, client: tuple[str, int] | None) -> bool:
+        """Whether ``answer_at_once`` may be asked to answer a ``POST /predict``; always so for the same head.
 
         Parameters
         ----------
@@ -211,40 +208,64 @@ class App:
             The request's.
         client
             The address that the request came from; None for a Unix socket.
+        """
+        given = dict(headers)
+        if (
+            self._telemetry is not None
+            or given.get(b"content-type", JSON) != JSON
+            or given.get(b"accept", b"*/*") not in (b"*/*", JSON)
+            or not _LONGER.isdisjoint(given)
+        ):
+            return False
+        try:
+            self._admission.identify(given, client[0] if client else None)
+        except Problem:
+            return False
+        return True
+
+    def answer_at_once(self, given: bytes | None, body: bytes, defaults: Headers) -> bytes | None:
+        """Give the whole response to a plain ``POST /predict`` of one sound row, as ``Connection`` sends it.
+
+        None, and nothing has been done, where there is more to it; calling the App gives the answer then.
+
+        Parameters
+        ----------
+        given
+            The request's ``X-Request-Id``.
         body
             The request's body.
         defaults
             The headers that every response of this server has; a new list whenever they change.
         """
-        given = dict(headers)
         if (
             self.draining
-            or self._telemetry is not None
             or len(body) > self.limits.body_bytes
-            or given.get(b"content-type", JSON) != JSON
-            or given.get(b"accept", b"*/*") not in (b"*/*", JSON)
-            or not _LONGER.isdisjoint(given)
+            or not self._admission.has_room(self._in_progress + 1)
         ):
             return None
+        request = request_id(given)
         try:
-            self._admission.admit(given, self._in_progress + 1, client[0] if client else None)
-        except Problem:
-            return None
-        request = request_id(given.get(b"x-request-id"))
-        answer = self._predictor.answer_row(request, body)
+            answer = self._predictor.answer_row(request, body)
+        except Problem as problem:
+            return self._failure(request, problem, defaults)
         if answer is None:
             return None
         self.metrics.requests["/predict", 200] += 1
         if defaults is not self._defaults:
             self._defaults = defaults
-            lines = [b"%b: %b\r\n" % header for header in (*defaults, (b"content-type", JSON))]
-            self._head = b"HTTP/1.1 200 OK\r\n" + b"".join(lines) + b"content-length: "
+            self._head = _head(HTTPStatus.OK, defaults)
         return b"%b%d\r\nx-request-id: %b\r\n\r\n%b" % (
             self._head,
             len(answer),
             request.encode("ascii"),
             answer,
         )
+
+    def _failure(self, request: str, problem: Problem, defaults: Headers) -> bytes:
+        answer = _refuse(self._routes["/predict"], problem)
+        self.metrics.requests["/predict", answer.status] += 1
+        head, body = _head(HTTPStatus(answer.status), defaults), answer.body or b""
+        return b"%b%d\r\nx-request-id: %b\r\n\r\n%b" % (head, len(body), request.encode("ascii"), body)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -344,6 +365,13 @@ class App:
 
     def _description(self) -> dict[str, Any]:
         return describe_api(self._served, self.runtime.manifest, self.runtime.sample["records"])
+
+
+def _head(status: HTTPStatus, defaults: Headers) -> bytes:
+    """Write a response's head up to its length."""
+    lines = [b"%b: %b\r\n" % header for header in (*defaults, (b"content-type", JSON))]
+    status_line = f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii")
+    return b"%b%bcontent-length: " % (status_line, b"".join(lines))
 
 
 def _refuse(route: Route | None, problem: Problem) -> Answer:

@@ -1,8 +1,9 @@
 """One client's connection: uvicorn's, with a short way for the request that is by far the commonest.
 
-A small ``POST /predict`` that has come whole, to a connection with nothing else to do, is answered where
-it was parsed: no task, no messages. All else, and whatever that way cannot answer, goes uvicorn's way to
-the ASGI callable, which gives the same answers.
+A small ``POST /predict`` to a connection with nothing else to do is answered where its last byte was
+parsed: no task, no messages. Where its head is the one that was parsed before, it is not parsed again. All
+else, and whatever that way cannot answer, goes uvicorn's way to the ASGI callable, which gives the same
+answers.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from taxiway.serving.app import App
+from taxiway.serving.heads import KnownHead
+from taxiway.serving.predictor import INLINE_BYTES
 
 HEAD_BYTES = 2**16
 #: Descriptors that are never given to connections: the log, the model and the master need some.
@@ -34,6 +37,8 @@ _LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
     b"content-length: %d\r\nconnection: close\r\n\r\n%b"
 ) % (len(_LARGE_TEXT), _LARGE_TEXT)
+#: Heads that are remembered, one after another, of a connection whose requests may all have different ones.
+_MOST_HEADS = 4
 _INVALID = "Invalid HTTP request received."
 _NO_PROXY = "This server is no proxy and takes no CONNECT. Send the request itself, without a proxy."
 
@@ -53,13 +58,20 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, app: App, config: Config, state: ServerState) -> None:
         super().__init__(config=config, server_state=state, app_state={})
-        self._answer_at_once = app.answer_at_once
+        self._app = app
         self._limits = app.limits
         self._unsent = 0
         self._unread_since = 0.0
         self._running: RequestResponseCycle | None = None
         self._short = False
         self._parts: list[bytes] = []
+        self._size = 0  # of the parts
+        self._known: KnownHead | None = None
+        self._learned = 0
+        self._refused = False  # whether the short way could not answer what was just received
+        self._answered: bytes | None = (
+            None  # the body that the short way answered last, of what is being parsed
+        )
         self._heard = time.monotonic()  # when anything came, be it empty lines
         self._active = self._heard  # when the last request, or its answer, was complete
         self._begun = 0.0  # when the request that is being read began, by time.monotonic
@@ -83,6 +95,9 @@ class Connection(HttpToolsProtocol):
         now
             The time, by ``time.monotonic``.
         """
+        if self._short and not self.transport.is_closing():
+            # What is not here by now may never come: uvicorn's way has a time for bodies.
+            self._go_the_long_way()
         if self._is_stuck(now):
             _log.warning("a client left its answer unread: its connection is cut")
             self._forsake()
@@ -108,6 +123,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of a connection that is gone."""
+        self._short = False
         self._forsake()
         super().connection_lost(exc)
 
@@ -120,19 +136,39 @@ class Connection(HttpToolsProtocol):
         if self._running is not None:
             self._running.disconnected = True
 
+    def shutdown(self) -> None:
+        """Close the connection, or let the request that has begun end it."""
+        if self._short:
+            self._go_the_long_way()
+        super().shutdown()
+
     def data_received(self, data: bytes) -> None:
         """Take what the client sent."""
         self._heard = time.monotonic()
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
+        begins = not self._begun
+        self._refused = False
+        if self._known is not None and begins and self._is_free():
+            body = self._known.body(data)
+            if body is not None:
+                if self._answer(None, body):
+                    self._active = self._heard
+                    return
+                self._refused = True
         self._has_body = False
-        self._unset_keepalive_if_required()
+        self._answered = None
         try:
             self._feed(data)
         except httptools.HttpParserError:
+            self._short = False
             _log.warning(_INVALID)
             self.send_400_response(_INVALID)
             return
-        if self._short:
-            # The rest of the body is still to come: that is uvicorn's to wait for.
+        if begins and self._answered is not None and self._learned < _MOST_HEADS:
+            self._known = KnownHead.of(data, self.headers, self._answered) or self._known
+            self._learned += 1
+        if self._short and self._size > INLINE_BYTES:
             self._go_the_long_way()
         if self._begun and not self._has_body:
             # The parser gathers heads, and the trailers behind a body, without a limit.
@@ -190,16 +226,18 @@ class Connection(HttpToolsProtocol):
         parser = self.parser
         if (
             self.url == b"/predict"
-            and (self.cycle is None or self.cycle.response_complete)
+            and not self._refused
+            and self._is_free()
             and parser.get_method() == b"POST"
             and parser.get_http_version() == "1.1"
             and parser.should_keep_alive()
             and not self.expect_100_continue
             and not parser.should_upgrade()
-            and not self.flow.write_paused
+            and self._app.is_plain(self.headers, self.client)
         ):
             self._short = True
             self._parts = []
+            self._size = 0
         elif not parser.should_upgrade():
             self._make_scope()
             super().on_headers_complete()
@@ -210,6 +248,7 @@ class Connection(HttpToolsProtocol):
         self._bare = 0
         if self._short:
             self._parts.append(body)
+            self._size += len(body)
         else:
             super().on_body(body)
 
@@ -220,21 +259,32 @@ class Connection(HttpToolsProtocol):
         if self._short:
             parts = self._parts
             body = parts[0] if len(parts) == 1 else b"".join(parts)
-            state = self.server_state
-            try:
-                response = self._answer_at_once(self.headers, self.client, body, state.default_headers)
-            except Exception:  # noqa: BLE001
-                # Raised through the parser, it would be told to the client as a fault of the request.
-                _log.exception("the short way failed on a request")
-                response = None
-            if response is not None:
+            if self._answer(dict(self.headers).get(b"x-request-id"), body):
                 self._short = False
-                self.transport.write(response)
-                state.total_requests += 1
+                self._answered = body
                 return
             self._go_the_long_way()
         if not self.parser.should_upgrade():
             super().on_message_complete()
+
+    def _is_free(self) -> bool:
+        """Whether no request is before the one that comes now, and no answer waits to be read."""
+        return (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused
+
+    def _answer(self, given: bytes | None, body: bytes) -> bool:
+        """Answer a request on its short way, if that can be; ``given`` is its ``X-Request-Id``."""
+        state = self.server_state
+        try:
+            response = self._app.answer_at_once(given, body, state.default_headers)
+        except Exception:  # noqa: BLE001
+            # Raised through the parser, it would be told to the client as a fault of the request.
+            _log.exception("the short way failed on a request")
+            return False
+        if response is None:
+            return False
+        self.transport.write(response)
+        state.total_requests += 1
+        return True
 
     def on_response_complete(self) -> None:
         """Go on with the next request, or wait for one."""

@@ -73,6 +73,13 @@ class Predictor:
         self._names = runtime.signature.names
         self._validator = Validator(runtime.signature, runtime.bounds, runtime.holds_null, policies)
         self._single = SingleRow(self._validator.columns, runtime.feeds)
+        self._run_row = self._single.runner(runtime)
+        self._tag = orjson.dumps(runtime.tag)
+        #: What is the same in the records of all single rows.
+        self._record = (
+            b'{"kind":"prediction","times":null,"findings":[],"unnamed":1,"model":%b,"role":%b,'
+            % (self._tag, orjson.dumps(role))
+        )
         self._inline_rows = int(INLINE_MILLISECONDS / max(runtime.milliseconds_a_row, 1e-6))
         self._pool = ThreadPoolExecutor(
             min(MOST_SIDE_BY_SIDE, os.cpu_count() or 1), thread_name_prefix="predict"
@@ -96,40 +103,56 @@ class Predictor:
         """Answer the JSON of one row of which there is nothing to say: the way that has to be short.
 
         None, and nothing has been done, where the body is anything else; ``answer_json`` finds what it is.
+
+        Raises
+        ------
+        Problem
+            500.
         """
         if not self._inline_rows:
             return None
-        started = time.perf_counter()
+        begun, started = time.time(), time.perf_counter()
         try:
             row = self._single.read(orjson.loads(body))
-            if row is None:
-                return None
-            outputs = self._runtime.run_row(self._single.tensors(row))
-        except Exception:  # noqa: BLE001
-            # engines raise many unrelated classes; the longer way meets the same and tells the client.
+        except orjson.JSONDecodeError:
             return None
-        answer = native.encode_row(self._runtime.tag, request, outputs)
+        if row is None:
+            return None
+        try:
+            outputs = self._run_row(row)
+        except Exception as error:
+            # engines raise many unrelated classes; whatever it is, only this request fails.
+            raise _failed(request, error) from error
+        # Written once, for the client and for the log.
+        name, given = orjson.dumps(request), orjson.dumps(outputs)
         seconds = time.perf_counter() - started
-        self._append(
-            {
-                "kind": "prediction",
-                "time": time.time() - seconds,
-                "times": None,
-                "model": self._runtime.tag,
-                "role": self._role,
-                "request": request,
-                "ids": (request,),
-                "row": orjson.Fragment(body),
-                "outputs": {name: (value,) for name, value in outputs.items()},
-                "latency_ms": round(1e3 * seconds, 3),
-                "findings": (),
-            }
-        )
+        self._write_row(begun, seconds, name, body, given)
         self._metrics.time(seconds)
         self._metrics.rows += 1
         if self._mirror.active:
             self._mirror.offer(request, body)
-        return answer
+        return b'{"request_id":%b,"model":%b,"predictions":[{"id":%b,%b]}' % (
+            name,
+            self._tag,
+            name,
+            given[1:],
+        )
+
+    def _write_row(self, begun: float, seconds: float, name: bytes, row: bytes, given: bytes) -> None:
+        """Write a single row down; its id, what was sent and what is answered are JSON already."""
+        trace = CURRENT.get()[1]
+        self._spool.write(
+            b'%b"time":%.6f,"latency_ms":%.3f,"request":%b,"row":%b,"answer":%b%b}'
+            % (
+                self._record,
+                begun,
+                1e3 * seconds,
+                name,
+                row,
+                given,
+                b"" if trace is None else b',"trace":%b' % orjson.dumps(trace.trace),
+            )
+        )
 
     async def answer_json(self, request: str, body: bytes) -> Answer:
         """Answer a JSON body of ``/predict``.
@@ -186,7 +209,7 @@ class Predictor:
             raise self.reject(request, batch, verdict)
         for one in verdict.findings:
             self._metrics.find(one["kind"], one["column"])
-        outputs = await self._attempt(batch, verdict)
+        outputs = await self._attempt(request, batch, verdict)
         prediction = Prediction(request, batch.rows, outputs, ids=batch.ids, findings=verdict.findings)
         self._write_down(batch, prediction, started)
         if self._mirror.active and body is not None:
@@ -259,7 +282,7 @@ class Predictor:
             record["trace"] = trace.trace
         self._spool.append(record, arrays)
 
-    async def _attempt(self, batch: Batch, verdict: Verdict) -> Outputs:
+    async def _attempt(self, request: str, batch: Batch, verdict: Verdict) -> Outputs:
         """Run the model: here if that is quick, else in a thread and only for so long."""
         columns: Columns = batch.columns if batch.arrays is None else batch.arrays
         inputs = (columns, verdict.block)
@@ -281,10 +304,16 @@ class Predictor:
             ) from None
         except Exception as error:
             # engines raise many unrelated classes; whatever it is, only this request fails.
-            _log.exception("the model failed on a request")
-            raise Problem(
-                500, f"The model failed on this request: {error}.", hint="See the endpoint's log."
-            ) from error
+            raise _failed(request, error) from error
+
+
+def _failed(request: str, error: Exception) -> Problem:
+    """Log that the model raised, as a line of that request, and give the problem to answer with."""
+    _, trace = CURRENT.get()
+    token = CURRENT.set((request, trace))
+    _log.exception("the model failed on a request")
+    CURRENT.reset(token)
+    return Problem(500, f"The model failed on this request: {error}.", hint="See the endpoint's log.")
 
 
 def refusal(sentence: str, findings: list[Finding]) -> Problem:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -130,7 +130,24 @@ class Runtime:
 
     def run_row(self, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         """Run the model on the tensors of a single row; give one value for each output."""
-        results = self._engine.run(tensors, self._wanted)
+        return self._row_of(self._engine.run(tensors, self._wanted))
+
+    def bind_row(self, tensors: Mapping[str, Tensor]) -> Callable[[], dict[str, Any]] | None:
+        """Give what does the same with tensors that stay where they are; None where the engine cannot.
+
+        Parameters
+        ----------
+        tensors
+            Those of a single row, filled with values that the model can take.
+        """
+        bind = getattr(self._engine, "bind", None)
+        run = None if bind is None else bind(tensors, self._wanted)
+        if run is None:
+            return None
+        row_of = self._row_of
+        return lambda: row_of(run())
+
+    def _row_of(self, results: Sequence[Tensor]) -> dict[str, Any]:
         return {name: results[place].item(index) for name, place, index in self._places}
 
     def run(self, tensors: Mapping[str, Tensor]) -> dict[str, list[Any]]:

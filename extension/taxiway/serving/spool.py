@@ -46,8 +46,9 @@ _BUFFER_BYTES = 2**18
 _MOST_ROWS = 10**7
 _BUDGET_SECONDS = 5.0
 _HEADER = struct.Struct("<II")
+_ZEROS = memoryview(bytes(PIECE_BYTES))
 #: numpy's name of a dtype → ``struct``'s format.
-_FORMATS = {
+FORMATS = {
     "<f2": "e",
     "<f4": "f",
     "<f8": "d",
@@ -129,9 +130,11 @@ class SpoolWriter:
             Fields that are columns of numbers, each of shape (rows,): they are written as their bytes.
         """
         if arrays:
-            payload = _with_arrays(record, arrays)
-        else:
-            payload = orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS)
+            return self.write(_with_arrays(record, arrays))
+        return self.write(orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS))
+
+    def write(self, payload: bytes) -> bool:
+        """Write one record that is JSON already; otherwise as ``append``."""
         if len(payload) > MAX_RECORD_BYTES:
             return self._drop()
         length = _HEADER.size + len(payload)
@@ -230,12 +233,13 @@ class SpoolWriter:
         """Have the disk set aside the file's bytes up to ``end``, so that writing to the map cannot fail."""
         if end <= self._allocated:
             return
-        length = end - self._allocated
         try:
             # Zeros that are written are in the page cache: a write to the map finds its page there, which
             # after posix_fallocate it does not.
-            if os.pwrite(self._file, bytes(length), self._allocated) != length:
-                raise OSError("the disk took only a part")
+            for start in range(self._allocated, end, PIECE_BYTES):
+                part = min(end - start, PIECE_BYTES)
+                if os.pwrite(self._file, _ZEROS[:part], start) != part:
+                    raise OSError("the disk took only a part")
         except OSError:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self._allocated)
@@ -362,11 +366,13 @@ def _parse(payload: bytes) -> dict[str, Any] | None:
     try:
         record: dict[str, Any] = orjson.loads(text)
         if (row := record.pop("row", None)) is not None:
-            # A single row is there as its client wrote it.
+            # A single row is there as its client wrote it, and as it was answered.
             record["inputs"] = {name: [value] for name, value in row[0].items()}
+        if (answer := record.pop("answer", None)) is not None:
+            record["outputs"] = {name: [value] for name, value in answer.items()}
         start = 0
         for field, name, dtype, rows in record.pop("arrays", ()):
-            form = f"<{rows:d}{_FORMATS[dtype]}"
+            form = f"<{rows:d}{FORMATS[dtype]}"
             values = struct.unpack_from(form, data, start)
             # NaN, which is not itself, is a missing value.
             record.setdefault(field, {})[name] = [value if value == value else None for value in values]

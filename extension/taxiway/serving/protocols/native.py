@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -26,11 +25,6 @@ def encode(tag: str, prediction: Prediction) -> Answer:
     if prediction.findings:
         answer["findings"] = prediction.findings
     return Answer(200, orjson.dumps(answer), told=True)
-
-
-def encode_row(tag: str, request: str, outputs: Mapping[str, Any]) -> bytes:
-    """Write the same of a single row in which nothing was found: one value for each output."""
-    return orjson.dumps({"request_id": request, "model": tag, "predictions": [{"id": request, **outputs}]})
 
 
 def identified(prediction: Prediction) -> list[dict[str, Any]]:

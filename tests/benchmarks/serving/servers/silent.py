@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from taxiway.serving import __main__
+from taxiway.serving.predictor import Predictor
 from taxiway.serving.spool import SpoolWriter
 
 
@@ -18,4 +19,5 @@ def _nothing(*_: Any) -> bool:
 
 if __name__ == "__main__":
     SpoolWriter.append = _nothing  # type: ignore[method-assign]
+    Predictor._write_row = _nothing  # type: ignore[assignment,method-assign]
     sys.exit(__main__.main())
