@@ -123,9 +123,14 @@ def _drift(case: Case) -> list[Any]:
 
 
 def _quality(case: Case) -> list[Any]:
-    """Tell how the shape of the data differs from the reference's."""
-    before, after = profiles.summary(case.reference), profiles.summary(case.profile)
-    return [asdict(one) for one in schema_changes(before, after, sensitive=case.model.signature.sensitive)]
+    """Tell how the shape of the data differs from the reference's, whose target no window has."""
+    signature = case.model.signature
+    names = {*signature.names, *(output.name for output in signature.outputs)}
+    before, after = (
+        {name: column for name, column in profiles.summary(view).items() if name in names}
+        for view in (case.reference, case.profile)
+    )
+    return [asdict(one) for one in schema_changes(before, after, sensitive=signature.sensitive)]
 
 
 def _performance(case: Case) -> dict[str, Any] | None:
