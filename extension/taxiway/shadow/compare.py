@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from taxiway.monitoring.slices import Slicing
+
 
 PAIRED = ("classification", "regression")  # tasks whose single rows can be compared
 
@@ -75,7 +77,7 @@ def compare(
     outcomes: pd.DataFrame,
     *,
     task: str,
-    slices: Sequence[str] = (),
+    slices: Sequence[str | Slicing] = (),
     prediction: str = OUTPUT + "label",
     margin: float = 0.01,
     min_pairs: int = 50,
@@ -90,7 +92,8 @@ def compare(
     live, shadow, outcomes
         As ``taxiway.monitoring.log`` gives them; rows are paired by id, the last of an id holds.
     slices
-        Input columns to compare within; numeric ones are cut at the live quartiles.
+        Input columns to compare within, whose numbers are cut at these rows' quartiles, or how the
+        reference parts the rows by them.
     margin
         How much worse the shadow may be: in accuracy, or as a share of the live mean absolute error.
     min_pairs
