@@ -57,7 +57,7 @@ def test_many_values_are_bounded_and_the_most_frequent_have_their_own():
     words = [f"w{i}" for i in range(1000) for _ in range(1 + (i < 5) * 50)]
     (parted,) = slicings(["x"], profile(pd.DataFrame({"x": words})))
     assert len(parted.values) <= 12
-    assert {f"w{i}" for i in range(5)} < set(parted.values)
+    assert {f"w{i}" for i in range(5)} <= set(parted.values)
 
 
 @pytest.mark.parametrize(
