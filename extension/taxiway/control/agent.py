@@ -26,12 +26,12 @@ from taxiway.control.tables import EndpointRow
 from taxiway.errors import AgentError, TaxiwayError
 from taxiway.settings import settings
 
-POLL_SECONDS = 0.15  # between two looks at whether the ledger changed
+POLL_SECONDS = 0.05  # between two looks at whether the ledger changed
 LOOK_SECONDS = 0.5  # between two looks at the rest
 RUNS_SECONDS = 5.0  # between two looks at runs, while none runs and the ledger does not change
 STANDBY_SECONDS = 0.5
 HELD = 3  # exit status: another agent works
-DEPOSED = 4  # exit status: another agent took over
+DEPOSED = 4  # exit status: another agent took over, or is to: the ledger is of a newer Taxiway
 
 log = logging.getLogger("taxiway.agent")
 
@@ -177,6 +177,9 @@ def main() -> None:
     except AgentError as error:
         log.error("%s", error)
         raise SystemExit(HELD) from error
+    except DeposedError as error:
+        log.error("%s", error)
+        raise SystemExit(DEPOSED) from error
     except TaxiwayError as error:
         log.error("%s", error)
         raise SystemExit(1) from error

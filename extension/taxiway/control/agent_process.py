@@ -15,9 +15,9 @@ import psutil
 from sqlalchemy import select
 
 from taxiway.backends import EndpointRef, Suspendable
-from taxiway.control.lease import LEASE, is_agent, is_alive, is_here
+from taxiway.control.lease import LEASE, RENEWALS, is_agent, is_alive, is_here
 from taxiway.control.ledger import actor, ledger, now, record
-from taxiway.control.loops import Activity, read_journal
+from taxiway.control.loops import Activity, is_outdated, read_journal
 from taxiway.control.tables import EndpointRow, LeaseRow, ObservationRow
 from taxiway.errors import AgentError, TaxiwayError
 from taxiway.settings import settings
@@ -41,6 +41,8 @@ class AgentState:
         Whether that is this one.
     endpoints
         What it does to each endpoint; empty where it runs on another machine.
+    outdated
+        It is of another Taxiway than this process, and ends as soon as it notices.
     """
 
     running: bool
@@ -50,6 +52,7 @@ class AgentState:
     host: str = ""
     here: bool = True
     endpoints: tuple[Activity, ...] = ()
+    outdated: bool = False
 
 
 def status() -> AgentState:
@@ -60,9 +63,11 @@ def status() -> AgentState:
     if row is None or row.expires < now() or not is_alive(row):
         return AgentState(False)
     here = is_here(row)
-    activities = read_journal(settings().home / "agent.json", row.pid) if here else []
+    journal = settings().home / "agent.json"
+    activities = read_journal(journal, row.pid) if here else []
     host = row.holder.rsplit(":", 2)[0]
-    return AgentState(True, row.pid, row.since, row.doing, host, here, tuple(activities))
+    outdated = here and is_outdated(journal, row.pid)
+    return AgentState(True, row.pid, row.since, row.doing, host, here, tuple(activities), outdated)
 
 
 def standing_by() -> list[int]:
@@ -83,12 +88,17 @@ def standing_by() -> list[int]:
 def start() -> AgentState:
     """Start the agent in a session of its own, unless it runs; wait until it holds the lease.
 
+    One of an older Taxiway, whose ledger this process has just upgraded, is waited for to end, and replaced.
+
     Raises
     ------
     AgentError
         It did not come up; the last lines of its log are in the message.
     """
     state = status()
+    if state.outdated and state.pid is not None:
+        _outlast(state.pid)
+        state = status()
     if state.running:
         return state
     home = settings().home
@@ -160,6 +170,16 @@ def _end(pid: int) -> None:
             f"The agent (process {pid}) did not stop within {STOP_SECONDS:.0f} s.",
             hint=f"Look into {settings().home / 'agent.log'}, or kill it: nothing is lost.",
         ) from error
+
+
+def _outlast(pid: int) -> None:
+    """Wait until an agent has noticed that its time is over; one of a version that does not look is ended."""
+    try:
+        psutil.Process(pid).wait(2 * settings().agent_lease / RENEWALS)
+    except psutil.NoSuchProcess:
+        return
+    except psutil.TimeoutExpired:
+        _end(pid)
 
 
 def _stop_serving() -> None:

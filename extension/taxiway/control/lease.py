@@ -18,7 +18,7 @@ from datetime import timedelta
 import psutil
 from sqlalchemy.orm import Session
 
-from taxiway.control.ledger import Ledger, now, record
+from taxiway.control.ledger import Ledger, OutdatedError, check_revision, now, record
 from taxiway.control.tables import LeaseRow
 
 LEASE = "agent"
@@ -47,15 +47,16 @@ class FencedLedger(Ledger):
         self._writer = threading.Lock()  # threads wait here for each other, rather than in the database
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
+    def transaction(self, *, notable: bool = True) -> Iterator[Session]:
         """Open a session that commits at the end of the block, or changes nothing.
 
         Raises
         ------
         DeposedError
-            Somebody else holds the lease, or nobody does.
+            Somebody else holds the lease, or nobody does; or the ledger is of a newer Taxiway by now.
         """
-        with self._writer, super().transaction() as session:
+        with self._writer, super().transaction(notable=notable) as session:
+            _need_revision(session)
             row = session.get(LeaseRow, LEASE)
             if row is None or row.holder != self.holder:
                 raise DeposedError(f"The lease is held by {row.holder if row else 'nobody'} now.")
@@ -92,8 +93,15 @@ class Lease:
         return None if self._is_free(row) else row
 
     def take(self) -> LeaseRow | None:
-        """Take the lease; give the row of the one who holds it where that cannot be."""
+        """Take the lease; give the row of the one who holds it where that cannot be.
+
+        Raises
+        ------
+        DeposedError
+            The ledger is of a newer Taxiway by now.
+        """
         with self._book.transaction() as session:
+            _need_revision(session)
             row = session.get(LeaseRow, LEASE)
             if row is not None and not self._is_free(row):
                 return row
@@ -110,14 +118,14 @@ class Lease:
         return None
 
     def renew(self, doing: str) -> None:
-        """Hold it for longer, and say what is being done.
+        """Hold it for longer, and say what is being done; nobody needs to read the ledger anew for that.
 
         Raises
         ------
         DeposedError
             It is another's.
         """
-        with self.ledger.transaction() as session:
+        with self.ledger.transaction(notable=False) as session:
             row = session.get_one(LeaseRow, LEASE)
             row.expires, row.doing = now() + timedelta(seconds=self.seconds), doing
 
@@ -135,6 +143,13 @@ class Lease:
             self._seen, self._seen_at = seen, time.monotonic()
         still = time.monotonic() - self._seen_at
         return still > self.seconds if self._standby else row.expires <= now()
+
+
+def _need_revision(session: Session) -> None:
+    try:
+        check_revision(session)
+    except OutdatedError as error:
+        raise DeposedError(f"{error} The next agent is of the newer Taxiway.") from error
 
 
 def is_here(row: LeaseRow) -> bool:

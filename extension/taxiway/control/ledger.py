@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -19,14 +20,21 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import Session
 
+from taxiway.control import holders
 from taxiway.control.tables import EventRow, Table
 from taxiway.errors import CorruptionError, InputError, TaxiwayError
 from taxiway.settings import settings
 
-REVISION = "0003"
+REVISION = "0004"
+WAIT_SECONDS = 15  # for others who write
+FROZEN_SECONDS = 120  # in a transaction, after which PostgreSQL ends it
 WRITER_LOCK = 0x7A71  # any number that no other user of the database takes
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _HEAD = Table.metadata.tables["head"]
+
+
+class OutdatedError(Exception):
+    """A newer Taxiway has changed the ledger's schema: this process must not write any more."""
 
 
 def now() -> datetime:
@@ -69,7 +77,7 @@ class Ledger:
             # All queries of one session see one state, as SQLite's do
             reading = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._readers = self.engine.execution_options(taxiway_read=True, **reading)
-        with _explained(parsed):
+        with _explained(self.engine):
             self._migrate()
 
     def _migrate(self) -> None:
@@ -94,8 +102,13 @@ class Ledger:
             command.upgrade(config, "head")
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
+    def transaction(self, *, notable: bool = True) -> Iterator[Session]:
         """Open a session that commits at the end of the block, or changes nothing.
+
+        Parameters
+        ----------
+        notable
+            Whether ``data_version`` is to change with it, and all who poll it are to read anew.
 
         Raises
         ------
@@ -103,26 +116,27 @@ class Ledger:
             The database cannot be written: it is locked, its disk is full, its server is away.
         """
         with (
-            _explained(self.engine.url),
+            _explained(self.engine),
             Session(self.engine, expire_on_commit=False) as session,
             session.begin(),
         ):
             _one_writer(session.connection())
             yield session
             session.flush()
-            session.connection().execute(update(_HEAD).values(changes=_HEAD.c.changes + 1))
+            if notable:
+                session.connection().execute(update(_HEAD).values(changes=_HEAD.c.changes + 1))
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Open a session to read with, which never waits for a writer and sees one state throughout."""
         with (
-            _explained(self.engine.url),
+            _explained(self.engine),
             Session(self._readers, expire_on_commit=False, autoflush=False) as session,
         ):
             yield session
 
     def data_version(self) -> str:
-        """Give a token that changes with every transaction; cheap enough to poll."""
+        """Give a token that changes with every notable transaction; cheap enough to poll."""
         try:  # past SQLAlchemy's own work, which takes six times as long
             with closing(self.engine.raw_connection()) as connection:
                 cursor = connection.cursor()
@@ -130,7 +144,7 @@ class Ledger:
                 row = cursor.fetchone()
                 return str(row[0]) if row else ""
         except (DatabaseError, self.engine.dialect.loaded_dbapi.Error) as error:
-            raise _unusable(self.engine.url, error) from error
+            raise _unusable(self.engine, error) from error
 
     def close(self) -> None:
         """Let go of its connections; it opens new ones when it is used again."""
@@ -186,12 +200,19 @@ def _postgresql(url: URL) -> Engine:
         url,
         json_serializer=_json,
         pool_pre_ping=True,  # the server may have been started anew
-        connect_args={"application_name": "taxiway", "connect_timeout": 10},
+        connect_args={
+            "application_name": f"taxiway {socket.gethostname()}:{os.getpid()}",
+            "connect_timeout": 10,
+        },
     )
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _: Any) -> None:
         connection.adapters.register_dumper(str, WithoutNul)
+        connection.execute(f"SET lock_timeout = '{WAIT_SECONDS}s'")
+        # One that is frozen in the midst of a transaction is let go of by the server
+        connection.execute(f"SET idle_in_transaction_session_timeout = '{FROZEN_SECONDS}s'")
+        connection.commit()
 
     return engine
 
@@ -225,23 +246,41 @@ def _one_writer(connection: Connection) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(WRITER_LOCK)))
 
 
+def check_revision(session: Session) -> None:
+    """Make sure that a newer Taxiway has not changed the schema since this process opened the ledger.
+
+    Raises
+    ------
+    OutdatedError
+        It has; what this process would write may no longer be right.
+    """
+    found = session.connection().exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    if found != REVISION:
+        raise OutdatedError(f"The ledger's revision is {found} by now, and this process knows {REVISION}.")
+
+
 @contextmanager
-def _explained(url: URL) -> Iterator[None]:
+def _explained(engine: Engine) -> Iterator[None]:
     """Say in one sentence what the database's own error means; an error of the code's is left as it is."""
     try:
         yield
     except DatabaseError as error:
         if type(error) not in (DatabaseError, OperationalError):
             raise
-        raise _unusable(url, error.orig or error) from error
+        raise _unusable(engine, error.orig or error) from error
 
 
-def _unusable(url: URL, error: BaseException) -> TaxiwayError:
-    reason = str(error).strip().rstrip(".").replace("\n", " ")
-    if url.get_backend_name() == "postgresql":
+def _unusable(engine: Engine, error: BaseException) -> TaxiwayError:
+    url, reason = engine.url, str(error).strip().rstrip(".").replace("\n", " ")
+    if "lock" in reason and ("locked" in reason or "timeout" in reason):
+        if url.get_backend_name() == "postgresql":
+            holder = holders.postgresql_writer(engine, WRITER_LOCK)
+        else:
+            holder = holders.sqlite_writer(Path(str(url.database)))
+        reason += f"; it is being written by {holder}" if holder else ""
+        hint = "Another process has been writing for too long: try again, or end it if it is frozen."
+    elif url.get_backend_name() == "postgresql":
         hint = f"Check that the server runs: {url.render_as_string(hide_password=True)}."
-    elif "locked" in reason:
-        hint = "Another process has been writing for too long; try again, or see `taxiway agent status`."
     else:
         hint = "Check that its folder is writable and its disk is not full, or set TAXIWAY_HOME."
     return TaxiwayError(f"The ledger cannot be used: {reason}.", hint=hint)
@@ -253,7 +292,12 @@ def _configure_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _: Any) -> None:
         connection.isolation_level = None
-        for pragma in ("busy_timeout=15000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in (
+            f"busy_timeout={WAIT_SECONDS * 1000}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+        ):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

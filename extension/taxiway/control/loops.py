@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from taxiway.control.lease import DeposedError
-from taxiway.control.ledger import Ledger, now
+from taxiway.control.ledger import REVISION, Ledger, now
 from taxiway.control.reconcile import LedgerError, Reconciler
 from taxiway.control.tables import EndpointRow
 
@@ -195,18 +196,30 @@ class Journal:
         staged = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         file = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(file, "w") as stream:
-            json.dump({"pid": os.getpid(), "endpoints": [asdict(one) for one in activities]}, stream)
+            told = {"pid": os.getpid(), "revision": REVISION}
+            json.dump({**told, "endpoints": [asdict(one) for one in activities]}, stream)
         staged.replace(self.path)
         self._written, self._due = activities, monotonic + self.SECONDS
 
 
 def read_journal(path: Path, pid: int) -> list[Activity]:
     """Read what the agent of that process does; empty where it has not said."""
+    told = _told(path, pid)
+    return [Activity(**entry) for entry in told["endpoints"]] if told else []
+
+
+def is_outdated(path: Path, pid: int) -> bool:
+    """Tell whether the agent of that process is of another Taxiway, which knows another ledger."""
+    told = _told(path, pid)
+    return told is not None and told.get("revision") != REVISION
+
+
+def _told(path: Path, pid: int) -> dict[str, Any] | None:
     try:
-        told = json.loads(path.read_bytes())
+        told: dict[str, Any] = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
-        return []
-    return [Activity(**entry) for entry in told["endpoints"]] if told["pid"] == pid else []
+        return None
+    return told if told["pid"] == pid else None
 
 
 def _gist(activities: list[Activity]) -> list[tuple[str, str, int, str]]:

@@ -24,7 +24,7 @@ from taxiway.packaging import registry
 
 LOOK_SECONDS = 1.0
 CALM_SECONDS = 2.0  # between two looks at what is as it should be
-WAIT_SECONDS = 0.1  # while something is on its way
+WAIT_SECONDS = 0.03  # while something is on its way
 LONGEST_SECONDS = 30.0
 _UNDER_WAY = (Status.PENDING, Status.STOPPING)
 
@@ -227,6 +227,7 @@ class Reconciler:
             str(seen.live),
             str(seen.shadow),
             str(seen.replicas),
+            str(seen.notes),
             str(generation),
         )
         if fingerprint == self._seen:
@@ -241,6 +242,7 @@ class Reconciler:
             current.settled = before if settling else seen.status.value
             current.status, current.native, current.reason = seen.status.value, seen.native, seen.reason
             current.live, current.shadow, current.replicas = seen.live, seen.shadow, seen.replicas
+            current.notes = list(seen.notes)
             current.url = seen.url or (current.url if seen.status != Status.ABSENT else None)
             current.spool = str(seen.spool) if seen.spool else current.spool
             current.generation, current.time = max(generation, 0), seen.time

@@ -112,6 +112,7 @@ class RunSupervisor:
         self._due = 0.0
         self._running: list[str] = []
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._began: dict[str, float] = {}
 
     def supervise(self, monotonic: float) -> None:
         """Do what is due."""
@@ -127,7 +128,7 @@ class RunSupervisor:
         busy = {row.endpoint for row in rows if row.state == "running"}
         for row in rows:
             if row.state == "running":
-                self._watch(row)
+                self._watch(row, monotonic)
             elif row.endpoint is None or row.endpoint not in busy:
                 busy.add(row.endpoint)
                 self._start(row)
@@ -176,13 +177,15 @@ class RunSupervisor:
             )
         self._children[row.id] = process
 
-    def _watch(self, row: RunRow) -> None:
+    def _watch(self, row: RunRow, monotonic: float) -> None:
         process = self._process(row)  # before the result: a process that is gone has written its last
         try:
             result = json.loads((run_dir(row.id) / "result.json").read_text())
         except (FileNotFoundError, ValueError):
             result = None
-        seconds = (now() - (row.started or row.created)).total_seconds()
+        # By the monotonic clock as soon as it is watched, so that a clock that is set ends no run
+        so_far = max(0.0, (now() - (row.started or row.created)).total_seconds())
+        seconds = monotonic - self._began.setdefault(row.id, monotonic - so_far)
         if result is not None:
             self._reap(row)
             self._finish(row, result["state"], result["error"], _packaged(row.id))
@@ -190,6 +193,7 @@ class RunSupervisor:
             if (run_dir(row.id) / "process.json").exists() or row.id in self._children:
                 self._finish(row, "failed", "its process was killed before it ended", None)
             elif seconds > START_SECONDS:
+                del self._began[row.id]
                 self._queue_again(row)
         elif seconds > row.timeout:
             self._kill(process)
@@ -201,6 +205,7 @@ class RunSupervisor:
             get(session, row.id).state = "queued"
 
     def _finish(self, row: RunRow, state: str, error: str | None, model: str | None) -> None:
+        self._began.pop(row.id, None)
         name = Path(row.notebook).name
         outcome = f"packaged {model}" if model else "packaged no Model"
         text = f"{name} failed: {error}." if state == "failed" else f"{name} succeeded and {outcome}."
@@ -271,7 +276,8 @@ class RunSupervisor:
                 return psutil.Process(child.pid)
             written = json.loads((run_dir(row.id) / "process.json").read_text())
             process = psutil.Process(written["pid"])
-            return process if process.create_time() == written["created"] else None
+            # By its command: the time at which it was created is another one when the clock is set
+            return process if str(run_dir(row.id)) in process.cmdline() else None
         except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
             return None
 

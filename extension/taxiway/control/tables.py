@@ -105,6 +105,7 @@ class ObservationRow(Table):
     shadow: Mapped[str | None] = mapped_column(String(200))
     replicas: Mapped[int] = mapped_column(default=0)
     spool: Mapped[str | None] = mapped_column(Text)
+    notes: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
     generation: Mapped[int] = mapped_column(default=0)
     time: Mapped[datetime]
 

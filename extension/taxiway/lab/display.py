@@ -131,6 +131,7 @@ def _endpoint_html(detail: Detail) -> str:
         ("Requests", detail.get("requests")),
         ("Accuracy", _interval(accuracy) if accuracy else "no outcomes yet"),
         ("Drifted", ", ".join(map(str, _list(detail, "drifted_columns"))) or "no column"),
+        *(("Note", note) for note in _list(detail, "notes")),
     ]
     alerts = [
         (alert.get("severity"), alert.get("title"), alert.get("last_seen"))

@@ -1,8 +1,8 @@
 """Execute one retraining notebook; the agent starts this module as a process of its own.
 
-``python -m taxiway.retraining.execute RUN_DIR`` reads ``run.json`` and writes ``process.json``,
-``progress.json``, the executed ``notebook.ipynb`` and, last of all, ``result.json``. A run directory
-without a result whose process is gone is a run that was killed.
+``python -m taxiway.retraining.execute RUN_DIR`` reads ``run.json`` and writes ``process.json``, once: a
+second process of the same run ends there. Then come ``progress.json``, the executed ``notebook.ipynb`` and,
+last of all, ``result.json``. A run directory without a result whose process is gone is a run that was killed.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import os
 import sys
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 KERNEL_START_SECONDS = 120
 
@@ -29,10 +27,10 @@ def execute(run_dir: Path) -> bool:
     Returns
     -------
     bool
-        Whether every cell ran.
+        Whether every cell ran; also where another process has taken the run, which is that one's.
     """
-    mine = psutil.Process()
-    _write(run_dir / "process.json", {"pid": mine.pid, "created": mine.create_time()})
+    if not _take(run_dir / "process.json"):
+        return True
     request = json.loads((run_dir / "run.json").read_text())
     notebook = Path(request["notebook"])
     os.environ["TAXIWAY_RUN_DIR"] = str(run_dir)
@@ -94,6 +92,19 @@ def _describe(problem: Exception) -> str:
     cell = getattr(problem, "exec_count", None)
     where = f"cell [{cell}]: " if cell else ""
     return f"{where}{name}: {' '.join(str(value).split())}"[:1000]
+
+
+def _take(path: Path) -> bool:
+    """Make the run this process's, unless it is another's, or was: a file is linked to a name only once."""
+    mine = path.with_name(f".{path.name}.{os.getpid()}")
+    mine.write_text(json.dumps({"pid": os.getpid()}))
+    try:
+        os.link(mine, path)
+    except FileExistsError:
+        return False
+    finally:
+        mine.unlink()
+    return True
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
