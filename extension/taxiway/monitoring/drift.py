@@ -8,15 +8,24 @@ random; the effect size keeps a window of a million rows from flipping over a tr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Literal
 
-from taxiway.monitoring.profiles import ColumnSummary, View, summary
-from taxiway.monitoring.sketches import Frequencies, Sketch, frequencies_of, sketch_of
+from taxiway.monitoring import digest
+from taxiway.monitoring.digest import ColumnDigest, Digest, Points
+from taxiway.monitoring.profiles import View
+from taxiway.monitoring.sketches import Frequencies
 from taxiway.monitoring.statistics import (
-    chi2_test,
+    chi2_holds,
+    chi2_rows,
+    distances,
+    fisher_p_value,
+    fisher_rows,
+    hellinger,
     holm,
+    jensen_shannon,
     ks_p_value,
     pool_rare,
     psi,
@@ -32,7 +41,6 @@ ALPHA = 0.01
 PSI_THRESHOLD = 0.2
 MIN_ROWS = 10
 NULL_SHARE_THRESHOLD = 0.05
-BINS = 10
 MOST_CATEGORIES = 50
 
 
@@ -50,6 +58,14 @@ class ColumnDrift:
         Kolmogorov–Smirnov's D (``ks``), or χ² (``chi2``; ``fisher`` where counts are small).
     p_value
         Holm's adjusted p-value over the columns tested together.
+    jensen_shannon, hellinger
+        Distances between the shares that PSI compares, 0 to 1.
+    wasserstein
+        How far the mass has to be moved (numeric), in standard deviations of the reference; None if that
+        is constant.
+    contribution
+        The column's share, 0 to 1, of the drift of all columns together: of the sum of PSI times the weight
+        that ``drift`` was given; None if it has no weight or was not tested.
     drifted
         The verdict on the distribution; ``null_drifted`` is the one on the share of missing values.
     n_reference, n_window
@@ -76,6 +92,10 @@ class ColumnDrift:
     null_p_value: float | None = None
     null_drifted: bool = False
     text: str = ""
+    jensen_shannon: float | None = None
+    hellinger: float | None = None
+    wasserstein: float | None = None
+    contribution: float | None = None
 
     @property
     def tested(self) -> bool:
@@ -84,10 +104,11 @@ class ColumnDrift:
 
 
 def drift(
-    reference: View,
-    window: View,
+    reference: View | Digest,
+    window: View | Digest,
     *,
     columns: Iterable[str] | None = None,
+    weights: Mapping[str, float] | None = None,
     alpha: float = ALPHA,
     threshold: float = PSI_THRESHOLD,
     min_rows: int = MIN_ROWS,
@@ -97,9 +118,12 @@ def drift(
     Parameters
     ----------
     reference, window
-        Profiles, as ``taxiway.monitoring.profiles.profile`` gives them.
+        Profiles, as ``taxiway.monitoring.profiles.profile`` gives them, or their digests, as
+        ``taxiway.monitoring.digest.read`` does.
     columns
         Which columns; those that both profiles have by default (schema drift is told by name elsewhere).
+    weights
+        How much each column matters to the model, for its contribution; all the same by default.
     alpha
         The chance, for one window, that any column is called drifted without cause, at most.
     threshold
@@ -112,144 +136,219 @@ def drift(
     list of ColumnDrift
         In the order asked, else by name; a column that cannot be judged says why in ``text``.
     """
-    before, after = summary(reference), summary(window)
+    before, after = _digest(reference), _digest(window)
     names = list(columns) if columns is not None else sorted(before.keys() & after.keys())
-    found = [_compare(name, reference, window, before.get(name), after.get(name), min_rows) for name in names]
-    return [
-        replace(one, drifted=_is_drift(one, alpha, threshold), null_drifted=_is_null_drift(one, alpha))
-        for one in _adjusted(found)
-    ]
+    found = [_case(name, before.get(name), after.get(name), min_rows) for name in names]
+    _numeric([case for case in found if case.way == "numeric"])
+    _categorical([case for case in found if case.way == "categorical"])
+    tested = [case.said for case in found if "p_value" in case.said]
+    for said, p in zip(tested, holm([said["p_value"] for said in tested]), strict=True):
+        said.update(p_value=p, drifted=p < alpha and said["psi"] >= threshold)
+    _adjust_nulls([case.said for case in found if "null_p_value" in case.said], alpha)
+    _contribute(tested, weights)
+    return [ColumnDrift(**case.said) for case in found]
 
 
-def _adjusted(found: Sequence[ColumnDrift]) -> list[ColumnDrift]:
-    p = iter(holm([one.p_value for one in found if one.p_value is not None]))
-    null = iter(holm([one.null_p_value for one in found if one.null_p_value is not None]))
-    return [
-        replace(
-            one,
-            p_value=None if one.p_value is None else next(p),
-            null_p_value=None if one.null_p_value is None else next(null),
-        )
-        for one in found
-    ]
+def _digest(given: View | Digest) -> Digest:
+    return given if isinstance(given, Mapping) else digest.of_view(given)
 
 
-def _is_drift(one: ColumnDrift, alpha: float, threshold: float) -> bool:
-    return one.p_value is not None and one.psi is not None and one.p_value < alpha and one.psi >= threshold
+@dataclass(slots=True)
+class _Case:
+    """One column on its way to a verdict: both sides, and what is said of it so far."""
+
+    before: ColumnDigest
+    after: ColumnDigest
+    said: dict[str, Any]
+    way: Literal["numeric", "categorical", "none"] = "none"
+    n: tuple[int, int] = field(default=(0, 0))
 
 
-def _is_null_drift(one: ColumnDrift, alpha: float) -> bool:
-    if one.null_p_value is None:
-        return False
-    return one.null_p_value < alpha and abs(one.null_share_change) >= NULL_SHARE_THRESHOLD
-
-
-def _compare(
-    name: str,
-    reference: View,
-    window: View,
-    before: ColumnSummary | None,
-    after: ColumnSummary | None,
-    min_rows: int,
-) -> ColumnDrift:
+def _case(name: str, before: ColumnDigest | None, after: ColumnDigest | None, min_rows: int) -> _Case:
+    missing = ColumnDigest(name, "empty", 0, 0, 0)
+    case = _Case(before or missing, after or missing, {"column": name, "kind": "numeric"})
     if before is None or after is None:
         where = "the reference" if before is None else "the window"
-        return ColumnDrift(name, "numeric", text=f"not judged: {where} has no such column")
-    kind: Literal["numeric", "categorical"] = "categorical" if before.kind == "categorical" else "numeric"
-    blank = _with_nulls(ColumnDrift(name, kind), before, after, min_rows)
-    if before.kind == "datetime" or after.kind == "datetime":
-        return replace(blank, text="not judged: times always move on")
-    if "unknown" in (before.kind, after.kind):
-        return replace(blank, text="not judged: its values are of no known type")
-    n = before.rows - before.nulls - before.infinities, after.rows - after.nulls - after.infinities
-    blank = replace(blank, n_reference=n[0], n_window=n[1])
-    if min(n) < min_rows:
-        where = "the window" if n[1] < min_rows else "the reference"
-        return replace(blank, text=f"too few rows: {where} has {min(n)} values, {min_rows} are needed")
-    if before.kind != after.kind:
-        text = f"its values are {after.kind}, the reference's {before.kind}"
-        return replace(blank, psi=None, text=f"not judged: {text}")
-    if kind == "categorical":
-        return _categorical(blank, frequencies_of(reference, name), frequencies_of(window, name))
-    old, new = sketch_of(reference, name), sketch_of(window, name)
-    if old is None or new is None:  # numbers that another tool's profile holds no distribution of
-        return replace(blank, text="not judged: a profile has no distribution of it")
-    return _numeric(blank, old, new)
+        case.said["text"] = f"not judged: {where} has no such column"
+        return case
+    kinds = before.kind, after.kind
+    case.said["kind"] = "categorical" if before.kind == "categorical" else "numeric"
+    _nulls(case, min_rows)
+    if "datetime" in kinds:
+        case.said["text"] = "not judged: times always move on"
+        return case
+    if "unknown" in kinds:
+        case.said["text"] = "not judged: its values are of no known type"
+        return case
+    case.n = _values(before), _values(after)
+    case.said.update(n_reference=case.n[0], n_window=case.n[1])
+    if min(case.n) < min_rows:
+        where = "the window" if case.n[1] < min_rows else "the reference"
+        case.said["text"] = f"too few rows: {where} has {min(case.n)} values, {min_rows} are needed"
+    elif before.kind != after.kind:
+        case.said["text"] = f"not judged: its values are {after.kind}, the reference's {before.kind}"
+    elif before.kind == "categorical":
+        case.way = "categorical"
+    elif before.points is None or after.points is None:  # numbers that another tool's profile only counts
+        case.said["text"] = "not judged: a profile has no distribution of it"
+    else:
+        case.way = "numeric"
+    return case
 
 
-def _with_nulls(one: ColumnDrift, before: ColumnSummary, after: ColumnSummary, min_rows: int) -> ColumnDrift:
+def _values(one: ColumnDigest) -> int:
+    return one.rows - one.nulls - one.infinities
+
+
+def _nulls(case: _Case, min_rows: int) -> None:
+    before, after = case.before, case.after
     if min(before.rows, after.rows) < min_rows:
-        return one
+        return
     old, new = before.nulls / before.rows, after.nulls / after.rows
-    p = share_change_p_value((before.nulls, before.rows), (after.nulls, after.rows))
-    return replace(
-        one,
+    case.said.update(
         null_share_reference=old,
         null_share_window=new,
         null_share_change=new - old,
-        null_p_value=p,
+        null_p_value=share_change_p_value((before.nulls, before.rows), (after.nulls, after.rows)),
     )
 
 
-def _numeric(one: ColumnDrift, reference: Sketch, window: Sketch) -> ColumnDrift:
+def _adjust_nulls(tested: Sequence[dict[str, Any]], alpha: float) -> None:
+    for said, p in zip(tested, holm([said["null_p_value"] for said in tested]), strict=True):
+        moved = abs(said["null_share_change"]) >= NULL_SHARE_THRESHOLD
+        said.update(null_p_value=p, null_drifted=p < alpha and moved)
+
+
+def _contribute(tested: Sequence[dict[str, Any]], weights: Mapping[str, float] | None) -> None:
+    """Part the whole of PSI × weight; PSI less its bias, so that columns that stay contribute nothing."""
+    parts = {
+        said["column"]: said["psi"] * (1.0 if weights is None else weights[said["column"]])
+        for said in tested
+        if weights is None or said["column"] in weights
+    }
+    total = sum(parts.values())
+    for said in tested:
+        if said["column"] in parts:
+            said["contribution"] = parts[said["column"]] / total if total > 0 else 0.0
+
+
+def _numeric(cases: Sequence[_Case]) -> None:
+    """Compare the numeric columns all at once."""
     import numpy as np
 
-    points = sorted({*reference.support(), *window.support()})
-    gaps = np.abs(np.subtract(reference.cdf(points), window.cdf(points)))
-    statistic = float(gaps.max())
-    certain = (
-        statistic - reference.rank_error - window.rank_error
-    )  # what the sketches' own error cannot explain
-    raw, bins = _binned_psi(reference, window)
-    p = ks_p_value(certain, reference.n, window.n)
-    index = max(0.0, raw - psi_bias(bins, reference.n, window.n))
-    old, new = reference.quantiles([0.5])[0], window.quantiles([0.5])[0]
-    text = f"median {old:.4g} → {new:.4g}"
-    return replace(one, psi=index, psi_raw=raw, statistic=statistic, test="ks", p_value=p, text=text)
+    if not cases:
+        return
+    n = np.array([case.n for case in cases], dtype=float)
+    pairs = [(case.before.points, case.after.points) for case in cases]
+    points = [(ours, theirs) for ours, theirs in pairs if ours is not None and theirs is not None]
+    (old_values, old_masses), (new_values, new_masses) = map(_matrices, zip(*points, strict=True))
+    statistics, moved = distances((old_values, new_values), (old_masses, new_masses))
+    errors = np.array([ours.error + theirs.error for ours, theirs in points])
+    bins = max(len(ours.edges) for ours, _ in points)
+    below = np.ones((2, len(points), bins + 1))
+    for row, (ours, theirs) in enumerate(points):
+        size = len(ours.edges)
+        below[0, row, :size], below[1, row, :size] = ours.cdf_at_edges, theirs.cdf(ours.edges)
+    old, new = np.clip(np.diff(below, axis=2, prepend=0.0), 0.0, None) * n.T[:, :, None]
+    spreads = [case.before.stddev or 0.0 for case in cases]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = {
+            "psi_raw": psi(old, new),
+            "statistic": statistics,
+            "p_value": ks_p_value(statistics - errors, n[:, 0], n[:, 1]),  # what the errors cannot explain
+            "jensen_shannon": jensen_shannon(old, new),
+            "hellinger": hellinger(old, new),
+            "wasserstein": moved / spreads,
+        }
+    for (ours, theirs), case, values in zip(points, cases, _rows(found, old, new, n), strict=True):
+        case.said.update(values, test="ks", text=f"median {ours.median:.4g} → {theirs.median:.4g}")
+        if not isfinite(values["wasserstein"]):
+            case.said["wasserstein"] = None
 
 
-def _binned_psi(reference: Sketch, window: Sketch) -> tuple[float, int]:
-    """Give PSI over the reference's deciles, and the number of bins; a value that fills a decile is a bin."""
+def _rows(
+    found: dict[str, NDArray[np.float64]],
+    old: NDArray[np.float64],
+    new: NDArray[np.float64],
+    n: NDArray[np.float64],
+) -> Iterable[dict[str, float]]:
+    """Give what was found column by column, PSI less its bias too; counts are of shape (columns, bins)."""
     import numpy as np
 
-    deciles = reference.quantiles([i / BINS for i in range(1, BINS)])
-    atoms = {value for value in deciles if deciles.count(value) > 1} | {reference.minimum, reference.maximum}
-    below = {float(np.nextafter(value, -np.inf)) for value in atoms}
-    edges = sorted({*deciles, *below, reference.maximum})
-    old = np.diff([0.0, *reference.cdf(edges), 1.0]) * reference.n
-    new = np.diff([0.0, *window.cdf(edges), 1.0]) * window.n
-    filled = (old + new) > 0
-    return psi(old[filled], new[filled]), int(filled.sum())
+    bias = psi_bias(((old + new) > 0).sum(axis=1), n[:, 0], n[:, 1])
+    found["psi"] = np.maximum(0.0, found["psi_raw"] - bias)
+    return (
+        dict(zip(found, values, strict=True))
+        for values in zip(*(part.tolist() for part in found.values()), strict=True)
+    )
 
 
-def _categorical(one: ColumnDrift, reference: Frequencies, window: Frequencies) -> ColumnDrift:
+def _matrices(points: Sequence[Points]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give values and masses of shape (columns, points); a row is filled up by its last value, of no mass."""
+    import numpy as np
+
+    width = max(len(one.values) for one in points)
+    values, masses = np.empty((len(points), width)), np.zeros((len(points), width))
+    for row, one in enumerate(points):
+        size = len(one.values)
+        values[row, :size], masses[row, :size] = one.values, one.masses
+        values[row, size:] = one.values[-1]
+    return values, masses
+
+
+def _categorical(cases: Sequence[_Case]) -> None:
     """Compare the shares of the reference's categories, all others being one.
 
     A value seen once in the reference counts among the others: how often such values come is about how
     often new ones will (Good, *Biometrika* 40, 1953), so a column of nearly unique texts does not drift.
     """
+    import numpy as np
+
+    if not cases:
+        return
+    tables = [_table(case) for case in cases]
+    old, new = _padded([(ours, theirs) for ours, theirs, _ in tables])
+    n = np.stack([old.sum(axis=1), new.sum(axis=1)], axis=1)
+    before, after = old / n[:, :1], new / n[:, 1:]
+    most = abs(after - before).argmax(axis=1)
+    found = {"jensen_shannon": jensen_shannon(old, new), "hellinger": hellinger(old, new)}
+    for row in np.flatnonzero(~chi2_holds(old, new)).tolist():
+        ours, theirs = pool_rare(old[row], new[row])
+        old[row], new[row] = 0.0, 0.0
+        old[row, : len(ours)], new[row, : len(ours)] = ours, theirs
+    found["psi_raw"] = psi(old, new)
+    found["statistic"], found["p_value"] = chi2_rows(old, new)
+    for row, (case, values) in enumerate(zip(cases, _rows(found, old, new, n), strict=True)):
+        name, shares = tables[row][2][most[row]], (before[row, most[row]], after[row, most[row]])
+        text = "share of {} {:.0%} → {:.0%}".format(name, *shares)
+        case.said.update(values, test="chi2", text=text)
+    for row in np.flatnonzero(fisher_rows(old, new)).tolist():
+        filled = (old[row] + new[row]) > 0
+        (a, b), (c, d) = (np.rint(side[row][filled]).astype(int).tolist() for side in (old, new))
+        cases[row].said.update(test="fisher", p_value=fisher_p_value(a, a + b, c, c + d))
+
+
+def _table(case: _Case) -> tuple[NDArray[np.float64], NDArray[np.float64], list[str]]:
+    """Give the counts of both sides and the names of the categories; say which are new or vanished."""
+    empty = Frequencies({}, 0, exact=True)
+    reference, window = case.before.frequencies or empty, case.after.frequencies or empty
     kept = [value for value, count in reference.counts.items() if count > 1][:MOST_CATEGORIES]
-    old, new = _counts(reference, kept), _counts(window, kept)
-    names = [*map(repr, kept), "other values"]
-    pairs = zip(old / old.sum(), new / new.sum(), strict=True)
-    shares = dict(zip(names, pairs, strict=True))
-    moved, (before, after) = max(shares.items(), key=lambda item: abs(item[1][1] - item[1][0]))
-    filled = (old + new) > 0
-    old, new = pool_rare(old[filled], new[filled])
-    statistic, p, test = chi2_test(old, new)
-    raw = psi(old, new)
-    exact = reference.exact and window.exact
-    return replace(
-        one,
-        psi=max(0.0, raw - psi_bias(len(old), reference.total, window.total)),
-        psi_raw=raw,
-        statistic=statistic,
-        test="fisher" if test == "fisher" else "chi2",
-        p_value=p,
-        new_categories=tuple(sorted(window.counts.keys() - reference.counts.keys())) if exact else (),
-        vanished_categories=tuple(sorted(reference.counts.keys() - window.counts.keys())) if exact else (),
-        text=f"share of {moved} {before:.0%} → {after:.0%}",
-    )
+    if reference.exact and window.exact:
+        case.said["new_categories"] = tuple(sorted(window.counts.keys() - reference.counts.keys()))
+        case.said["vanished_categories"] = tuple(sorted(reference.counts.keys() - window.counts.keys()))
+    return _counts(reference, kept), _counts(window, kept), [*map(repr, kept), "other values"]
+
+
+def _padded(
+    tables: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give counts of shape (columns, categories), filled up with zeros."""
+    import numpy as np
+
+    both = np.zeros((2, len(tables), max(len(old) for old, _ in tables)))
+    for row, (old, new) in enumerate(tables):
+        both[0, row, : len(old)], both[1, row, : len(old)] = old, new
+    return both[0], both[1]
 
 
 def _counts(frequencies: Frequencies, kept: Sequence[str]) -> NDArray[np.float64]:
