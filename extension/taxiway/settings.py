@@ -28,8 +28,14 @@ class Settings(BaseSettings):
         Seconds between two monitoring cycles.
     window
         The default window of a new endpoint.
+    retention_predictions
+        Days that predictions and outcomes are kept; what was found in them is kept for good.
+    retention_hours, retention_days
+        Days after which windows of an hour are merged into days, and days into weeks.
     agent_lease
         Seconds that an agent which is cut off, or frozen, keeps others from taking over.
+    metrics_port
+        The port of this machine alone on which the agent serves metrics to Prometheus; 0 is none.
     """
 
     model_config = SettingsConfigDict(env_prefix="TAXIWAY_", extra="ignore")
@@ -38,7 +44,11 @@ class Settings(BaseSettings):
     database_url: str = ""
     monitor_interval: float = Field(default=5.0, gt=0)
     window: Window = "hour"
+    retention_predictions: int = Field(default=90, ge=1)
+    retention_hours: int = Field(default=30, ge=1)
+    retention_days: int = Field(default=365, ge=1)
     agent_lease: float = Field(default=30.0, ge=1)
+    metrics_port: int = Field(default=0, ge=0, lt=65536)
 
     @property
     def store(self) -> Path:

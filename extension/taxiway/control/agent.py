@@ -16,7 +16,8 @@ from types import FrameType
 
 from sqlalchemy import select
 
-from taxiway.control import logs
+from taxiway.control import exposition, logs
+from taxiway.control.delivery import Delivery
 from taxiway.control.lease import RENEWALS, DeposedError, Lease
 from taxiway.control.ledger import Ledger, ledger
 from taxiway.control.loops import Journal, Loops
@@ -56,6 +57,7 @@ class Agent:
         self.loops = Loops(self.ledger, self._depose)
         self.monitor = MonitorSupervisor(self.ledger)
         self.runs = RunSupervisor(self.ledger)
+        self.delivery = Delivery(self.ledger)
         self._home = settings().home
         self._journal = Journal(self._home / "agent.json")
         self._renew_due = 0.0
@@ -78,12 +80,15 @@ class Agent:
         if self.stopping:
             return
         log.info("the agent holds the lease as %s", self.lease.holder)
+        self.delivery.start()
+        self._guarded("serving metrics", lambda: exposition.serve(self.ledger))
         try:
             while not self.stopping:
                 self._guarded("a round", self._round)
                 time.sleep(POLL_SECONDS)
         finally:
             self.loops.end()
+            self.delivery.end()
             self.monitor.stop()
             if not self.deposed:  # else the runs are the new holder's, and so is the lease
                 self._guarded("the end", self._end)

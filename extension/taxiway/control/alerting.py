@@ -10,21 +10,27 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from taxiway.control.ledger import Ledger, now, record
-from taxiway.control.tables import GRACE, AlertRow, EndpointRow, ObservationRow, SchemaRow, WindowRow
-from taxiway.monitoring.alerts import Alert, fold
-from taxiway.monitoring.context import Baseline, Context, LogLosses, WindowDrift, WindowPerformance
+from taxiway.control import notices, rules
+from taxiway.control.ledger import Ledger, now
+from taxiway.control.tables import GRACE, ConceptRow, EndpointRow, ObservationRow, SchemaRow, WindowRow
+from taxiway.monitoring.context import (
+    Baseline,
+    Context,
+    LogLosses,
+    WindowDrift,
+    WindowPerformance,
+    WindowReadings,
+)
 from taxiway.monitoring.drift import ColumnDrift
 from taxiway.monitoring.findings import SchemaFinding
 from taxiway.monitoring.performance import Performance
-from taxiway.monitoring.rules import evaluate as hold
+from taxiway.monitoring.rulebook import evaluate as hold
 from taxiway.monitoring.windows import window_label
 from taxiway.packaging import registry
 from taxiway.packaging.model import Model
 from taxiway.serving.losses import read_losses
 
 NEWEST = 60
-OUTSIDE_RULES = ("monitor_stopped",)
 
 
 def evaluate(ledger: Ledger, endpoint: str) -> None:
@@ -38,40 +44,12 @@ def evaluate(ledger: Ledger, endpoint: str) -> None:
         row = session.get(EndpointRow, endpoint)
         if row is None or row.live != model.tag:
             return  # it was switched meanwhile; the next cycle looks again
-        _resolve_outside(session, endpoint)
-        stored = {
-            alert.fingerprint: alert
-            for alert in session.scalars(
-                select(AlertRow)
-                .where(AlertRow.endpoint == endpoint, AlertRow.state != "resolved")
-                .where(AlertRow.rule.not_in(OUTSIDE_RULES))
-            )
-        }
-        known = [_alert(alert) for alert in stored.values()]
-        for change in fold(hold(_context(session, row, model)), known, now=now()):
-            values = {entry.name: getattr(change.alert, entry.name) for entry in fields(change.alert)}
-            alert = stored.get(change.alert.fingerprint)
-            if alert is None:
-                alert = AlertRow(endpoint=endpoint, **values)
-                session.add(alert)
-                session.flush()
-            else:
-                for name, value in values.items():
-                    setattr(alert, name, value)
-            if change.kind != "updated":
-                record(
-                    session,
-                    f"alert {change.kind}",
-                    f"{alert.title}.",
-                    by="agent",
-                    endpoint=endpoint,
-                    alert=alert.id,
-                    rule=alert.rule,
-                    column=alert.column,
-                )
+        notices.settle(session, endpoint, [], only=("monitor_stopped",))  # it runs: this is it
+        specs = rules.specs_of(session, endpoint)
+        notices.settle(session, endpoint, hold(context(session, row, model), specs))
 
 
-def _context(session: Session, row: EndpointRow, model: Model) -> Context:
+def context(session: Session, row: EndpointRow, model: Model) -> Context:
     """Gather what the rules look at."""
     windows = list(
         session.scalars(
@@ -82,7 +60,7 @@ def _context(session: Session, row: EndpointRow, model: Model) -> Context:
         )
     )
     newest = max((window.start for window in windows), default=None)
-    drift, performance = [], []
+    drift, performance, readings = [], [], []
     for window in windows:
         # a window is complete once data of a later one has come, or it is over and no more comes
         quiet = now() - max(window.updated, window.end) > GRACE
@@ -98,6 +76,16 @@ def _context(session: Session, row: EndpointRow, model: Model) -> Context:
             performance.append(
                 WindowPerformance(performance=Performance.from_dict(window.performance), **common)
             )
+        readings.append(
+            WindowReadings(
+                rows=window.rows,
+                quality=window.quality or [],
+                multivariate=window.multivariate,
+                estimated=window.estimated,
+                slices=(window.performance or {}).get("slices") or [],
+                **common,
+            )
+        )
     findings = session.scalars(select(SchemaRow).where(SchemaRow.endpoint == row.name))
     return Context(
         endpoint=row.name,
@@ -105,6 +93,8 @@ def _context(session: Session, row: EndpointRow, model: Model) -> Context:
         schema=[finding(entry) for entry in findings],
         drift=drift,
         performance=performance,
+        readings=readings,
+        concept=known.state if (known := session.get(ConceptRow, (row.name, row.live))) else None,
         baseline=_baseline(model),
         losses=_losses(session, row.name),
         outputs=frozenset(output.name for output in model.manifest.outputs),
@@ -135,29 +125,10 @@ def finding(row: SchemaRow) -> SchemaFinding:
 
 
 def _column(entry: dict[str, Any]) -> ColumnDrift:
+    known = {one.name for one in fields(ColumnDrift)}  # a window may have been judged by another version
     values: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in entry.items()
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in entry.items()
+        if name in known
     }
     return ColumnDrift(**values)
-
-
-def _alert(row: AlertRow) -> Alert:
-    return Alert(**{entry.name: getattr(row, entry.name) for entry in fields(Alert)})
-
-
-def _resolve_outside(session: Session, endpoint: str) -> None:
-    """The monitor runs again, so the alert that it does not is over."""
-    for alert in session.scalars(
-        select(AlertRow)
-        .where(AlertRow.endpoint == endpoint, AlertRow.state != "resolved")
-        .where(AlertRow.rule.in_(OUTSIDE_RULES))
-    ):
-        alert.state, alert.last_seen = "resolved", now()
-        record(
-            session,
-            "alert resolved",
-            f"{alert.title}.",
-            by="agent",
-            endpoint=endpoint,
-            alert=alert.id,
-        )

@@ -6,7 +6,6 @@ when the agent goes.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import subprocess
@@ -18,22 +17,22 @@ from pathlib import Path
 
 from sqlalchemy import or_, select
 
-from taxiway.control import logs
+from taxiway.control import logs, notices
 from taxiway.control.lease import FencedLedger
 from taxiway.control.ledger import Ledger, ledger, now
 from taxiway.control.tables import (
     GRACE,
-    AlertRow,
     EndpointRow,
     ObservationRow,
     SegmentRow,
     WindowRow,
 )
+from taxiway.monitoring.context import firing
 from taxiway.serving.losses import read_losses
 from taxiway.settings import settings
 
 IDLE_SECONDS = 60.0
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 1.0
 WINDOWS_SECONDS = 5.0
 RESTART_SECONDS = 5.0
 GIVE_UP = 3
@@ -156,28 +155,15 @@ class MonitorSupervisor:
         """Tell that nobody watches: the alert that must not depend on the monitor."""
         with self.ledger.transaction() as session:
             for row in rows:
-                known = session.scalars(
-                    select(AlertRow).where(
-                        AlertRow.endpoint == row.name,
-                        AlertRow.rule == "monitor_stopped",
-                        AlertRow.state != "resolved",
-                    )
-                ).first()
-                if known is not None:
-                    known.last_seen, known.count = now(), known.count + 1
-                    continue
-                session.add(
-                    AlertRow(
-                        endpoint=row.name,
-                        rule="monitor_stopped",
-                        fingerprint=hashlib.sha256(f"monitor_stopped/{row.name}".encode()).hexdigest()[:16],
-                        severity="critical",
-                        title=f"The monitor of {row.name} keeps stopping",
-                        detail="Its log is monitor.log in TAXIWAY_HOME; predictions go on and are kept.",
-                        first_seen=now(),
-                        last_seen=now(),
-                    )
+                stopped = firing(
+                    row.name,
+                    "monitor_stopped",
+                    "critical",
+                    f"The monitor of {row.name} keeps stopping",
+                    f"It ended {self.deaths} times without having worked. Its log is monitor.log in "
+                    "TAXIWAY_HOME; predictions go on and are kept.",
                 )
+                notices.settle(session, row.name, [stopped], only=("monitor_stopped",))
 
 
 def _goes_on(path: Path, place: int) -> bool:

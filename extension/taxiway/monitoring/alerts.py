@@ -1,15 +1,15 @@
-"""Firings over time become alerts: opened once, kept while they hold, resolved when they no longer do."""
+"""Firings over time become alerts: pending while they have to hold, firing, resolved in the end."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from taxiway.monitoring.context import SEVERITIES, Firing, Severity
 
-State = Literal["firing", "acknowledged", "resolved"]
+State = Literal["pending", "firing", "acknowledged", "resolved"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,8 @@ class Alert:
 
     Attributes
     ----------
+    since
+        When it began to hold; ``first_seen`` is when it fired.
     count
         How often it came with something new to tell (another window, more requests).
     """
@@ -35,13 +37,18 @@ class Alert:
     first_seen: datetime
     last_seen: datetime
     count: int = 1
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """What became of an alert: it was ``opened``, ``updated`` (there is something new) or ``resolved``."""
+    """What became of an alert.
 
-    kind: Literal["opened", "updated", "resolved"]
+    It is ``pending`` until it has held for long enough, then ``opened``; ``worsened`` (more severe than
+    before), ``updated`` (there is something else new), ``resolved``; or ``withdrawn``, if it never fired.
+    """
+
+    kind: Literal["pending", "withdrawn", "opened", "worsened", "updated", "resolved"]
     alert: Alert
 
 
@@ -64,18 +71,29 @@ def fold(firings: Iterable[Firing], open_alerts: Iterable[Alert], *, now: dateti
     held = {firing.fingerprint: firing for firing in firings}
     opened = {alert.fingerprint: alert for alert in open_alerts}
     transitions = [
-        _opened(firing, now) if mark not in opened else _continued(opened[mark], firing, now)
+        _begun(firing, now) if mark not in opened else _continued(opened[mark], firing, now)
         for mark, firing in held.items()
     ]
-    resolved = [
-        Transition("resolved", replace(alert, state="resolved", last_seen=now))
-        for mark, alert in opened.items()
-        if mark not in held
-    ]
-    return [transition for transition in transitions if transition is not None] + resolved
+    ended = [_ended(alert, now) for mark, alert in opened.items() if mark not in held]
+    return [transition for transition in transitions if transition is not None] + ended
 
 
-def _opened(firing: Firing, now: datetime) -> Transition:
+def ripe(alert: Alert, hold: timedelta, now: datetime) -> bool:
+    """Whether a pending alert has held for long enough.
+
+    A clock that was set back makes it wait anew, and no longer than ``hold``.
+    """
+    since = alert.since or alert.first_seen
+    return now - since >= hold
+
+
+def fired(alert: Alert, now: datetime) -> Transition:
+    """Let a pending alert fire."""
+    return Transition("opened", replace(alert, state="firing", first_seen=now, last_seen=now))
+
+
+def _begun(firing: Firing, now: datetime) -> Transition:
+    waits = firing.hold > timedelta(0)
     alert = Alert(
         fingerprint=firing.fingerprint,
         rule=firing.rule,
@@ -86,11 +104,18 @@ def _opened(firing: Firing, now: datetime) -> Transition:
         window=firing.window,
         value=firing.value,
         threshold=firing.threshold,
-        state="firing",
+        state="pending" if waits else "firing",
         first_seen=now,
         last_seen=now,
+        since=now,
     )
-    return Transition("opened", alert)
+    return Transition("pending" if waits else "opened", alert)
+
+
+def _ended(alert: Alert, now: datetime) -> Transition:
+    if alert.state == "pending":
+        return Transition("withdrawn", alert)
+    return Transition("resolved", replace(alert, state="resolved", last_seen=now))
 
 
 def _continued(alert: Alert, firing: Firing, now: datetime) -> Transition | None:
@@ -103,8 +128,15 @@ def _continued(alert: Alert, firing: Firing, now: datetime) -> Transition | None
         value=firing.value,
         threshold=firing.threshold,
     )
+    if alert.state == "pending":
+        if alert.since is not None and alert.since > now:  # the clock was set back
+            changed = replace(changed, since=now)
+        elif ripe(changed, firing.hold, now):
+            return fired(changed, now)
+        return Transition("pending", changed) if changed != alert else None
     if changed == alert:
         return None
-    worse = SEVERITIES.index(firing.severity) > SEVERITIES.index(alert.severity)
-    state: State = "firing" if worse else alert.state
-    return Transition("updated", replace(changed, state=state, last_seen=now, count=alert.count + 1))
+    counted = replace(changed, last_seen=now, count=alert.count + 1)
+    if SEVERITIES.index(firing.severity) > SEVERITIES.index(alert.severity):
+        return Transition("worsened", replace(counted, state="firing"))
+    return Transition("updated", counted)

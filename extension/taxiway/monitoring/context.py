@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from taxiway.monitoring.drift import ColumnDrift
 from taxiway.monitoring.findings import SchemaFinding
 from taxiway.monitoring.performance import Performance
 
 Severity = Literal["info", "warning", "critical"]
-Rule = Literal[
-    "schema_added",
-    "schema_removed",
-    "schema_retyped",
-    "new_category",
-    "null_share",
-    "data_drift",
-    "prediction_drift",
-    "performance_drop",
-    "shadow_errors",
-    "predictions_lost",
-]
-
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+
+#: The rules that hold without any configuration, and what each tells of.
+DEFAULT_RULES: dict[str, str] = {
+    "schema_added": "a column that the Model does not know",
+    "schema_removed": "a column that is missing",
+    "schema_retyped": "a column whose type changed",
+    "schema_renamed": "a column that seems to have another name now",
+    "schema_reordered": "columns in another order",
+    "schema_rescaled": "a column that seems to have another unit",
+    "schema_constant": "a column that has one value only",
+    "schema_out_of_range": "values outside the range of the reference",
+    "new_category": "a category that the reference does not have",
+    "null_share": "missing values",
+    "data_drift": "an input whose distribution moved",
+    "prediction_drift": "an output whose distribution moved",
+    "multivariate_drift": "inputs that moved together",
+    "performance_drop": "the main metric, by outcomes",
+    "estimated_drop": "the main metric as it is estimated, while outcomes are missing",
+    "concept_drift": "errors that changed for good",
+    "slice_gap": "a slice that fares worse than the rest",
+    "shadow_errors": "a shadow that fails",
+    "predictions_lost": "a prediction log without room",
+    "no_predictions": "an endpoint that nobody asks any more",
+    "log_stopped": "a prediction log that nobody writes or reads",
+    "monitor_stopped": "a monitor that keeps stopping",
+    "sink_failed": "a sink that takes no alerts",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +96,32 @@ class WindowPerformance:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowReadings:
+    """What else was read of one window of one Model, as JSON.
+
+    Attributes
+    ----------
+    quality
+        ``SchemaChange`` of ``taxiway.monitoring.schema``, each as a mapping.
+    multivariate, estimated
+        Drift of all columns together, and performance without outcomes; None if not computed.
+    slices
+        Performance by slice: ``column``, ``value``, ``metrics``, ``gap``, ``worse`` and so on.
+    """
+
+    label: str
+    start: datetime
+    end: datetime
+    model: str
+    rows: int
+    quality: Sequence[Mapping[str, Any]] = ()
+    multivariate: Mapping[str, Any] | None = None
+    estimated: Mapping[str, Any] | None = None
+    slices: Sequence[Mapping[str, Any]] = ()
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Baseline:
     """What the main metric should be.
 
@@ -128,6 +169,10 @@ class Context:
         The live Model's tag; windows of other Models are not judged. None judges all.
     drift, performance
         Windows in any order; the rules look at the latest complete one that can be judged.
+    readings
+        Of the same windows: rows, quality, multivariate drift, estimated performance, slices.
+    concept
+        What the change detector says of the live Model's errors, as JSON; None where it has not looked.
     baseline
         None takes the first labelled window of the Model.
     outputs
@@ -141,6 +186,8 @@ class Context:
     schema: Sequence[SchemaFinding] = ()
     drift: Sequence[WindowDrift] = ()
     performance: Sequence[WindowPerformance] = ()
+    readings: Sequence[WindowReadings] = ()
+    concept: Mapping[str, Any] | None = None
     baseline: Baseline | None = None
     shadow: ShadowHealth | None = None
     losses: LogLosses | None = None
@@ -159,9 +206,11 @@ class Firing:
         The same for the same endpoint, rule and column, whatever the window.
     title, detail
         One line, and what stands behind it.
+    hold
+        How long it has to hold before anybody is told.
     """
 
-    rule: Rule
+    rule: str
     fingerprint: str
     severity: Severity
     title: str
@@ -170,3 +219,22 @@ class Firing:
     window: str | None = None
     value: float | None = None
     threshold: float | None = None
+    hold: timedelta = timedelta(0)
+
+
+def fingerprint(endpoint: str, rule: str, column: str | None = None) -> str:
+    """Give the fingerprint of a rule on a column of an endpoint: 16 hexadecimal digits."""
+    return hashlib.sha256("\0".join((endpoint, rule, column or "")).encode()).hexdigest()[:16]
+
+
+def firing(
+    endpoint: str,
+    rule: str,
+    severity: Severity,
+    title: str,
+    detail: str,
+    column: str | None = None,
+    **more: Any,
+) -> Firing:
+    """Make a firing with its fingerprint."""
+    return Firing(rule, fingerprint(endpoint, rule, column), severity, title, detail, column, **more)

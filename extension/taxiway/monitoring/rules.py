@@ -6,9 +6,8 @@ would raise more false alarms than its test allows.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from taxiway.monitoring.context import (
     SEVERITIES,
@@ -16,16 +15,19 @@ from taxiway.monitoring.context import (
     Context,
     Firing,
     LogLosses,
-    Rule,
     Severity,
     ShadowHealth,
     Thresholds,
     WindowDrift,
     WindowPerformance,
+    WindowReadings,
+    fingerprint,
+    firing,
 )
 from taxiway.monitoring.drift import ColumnDrift
 from taxiway.monitoring.findings import SchemaFinding
 from taxiway.monitoring.performance import Estimate
+from taxiway.monitoring.reading_rules import concept, estimated, multivariate, quality, slices
 
 __all__ = [
     "SEVERITIES",
@@ -33,30 +35,29 @@ __all__ = [
     "Context",
     "Firing",
     "LogLosses",
-    "Rule",
     "Severity",
     "ShadowHealth",
     "Thresholds",
     "WindowDrift",
     "WindowPerformance",
+    "WindowReadings",
     "evaluate",
     "fingerprint",
     "performance_drop_p_value",
 ]
 
-_SCHEMA_RULES: dict[str, tuple[Rule, Severity]] = {
+_SCHEMA_RULES: dict[str, tuple[str, Severity]] = {
     "extra": ("schema_added", "warning"),
     "missing": ("schema_removed", "critical"),
+    "renamed": ("schema_renamed", "critical"),
     "retyped": ("schema_retyped", "critical"),
+    "reordered": ("schema_reordered", "info"),
+    "out_of_range": ("schema_out_of_range", "warning"),
     "null": ("null_share", "critical"),
     "new_category": ("new_category", "info"),
 }
+_FORMS = {"mae": (".3g", "rose", "Mean error"), "accuracy": (".0%", "fell", "Accuracy")}
 _TEST_NAMES = {"ks": "KS", "chi2": "χ²", "fisher": "Fisher"}
-
-
-def fingerprint(endpoint: str, rule: Rule, column: str | None = None) -> str:
-    """Give the fingerprint of a rule on a column of an endpoint: 16 hexadecimal digits."""
-    return hashlib.sha256("\0".join((endpoint, rule, column or "")).encode()).hexdigest()[:16]
 
 
 def evaluate(context: Context) -> list[Firing]:
@@ -67,24 +68,17 @@ def evaluate(context: Context) -> list[Firing]:
         *_drift(context),
         *_performance(context),
         *_shadow(context),
+        *quality(context),
+        *multivariate(context),
+        *estimated(context),
+        *slices(context),
+        *concept(context),
     ]
-    firings.sort(key=lambda firing: -SEVERITIES.index(firing.severity))  # stable: rules keep their order
+    firings.sort(key=lambda one: -SEVERITIES.index(one.severity))  # stable: rules keep their order
     unique: dict[str, Firing] = {}
-    for firing in firings:
-        unique.setdefault(firing.fingerprint, firing)
+    for one in firings:
+        unique.setdefault(one.fingerprint, one)
     return list(unique.values())
-
-
-def _firing(
-    context: Context,
-    rule: Rule,
-    severity: Severity,
-    title: str,
-    detail: str,
-    column: str | None = None,
-    **more: Any,
-) -> Firing:
-    return Firing(rule, fingerprint(context.endpoint, rule, column), severity, title, detail, column, **more)
 
 
 def _schema(context: Context) -> Iterator[Firing]:
@@ -92,13 +86,17 @@ def _schema(context: Context) -> Iterator[Firing]:
         over = context.now is not None and context.now - finding.last_seen > context.thresholds.schema_hold
         if over or finding.kind not in _SCHEMA_RULES:
             continue
+        if finding.kind == "out_of_range" and not finding.rejected:
+            continue  # a few such rows are expected of any data; of many, the window's profile tells
         rule, severity = _SCHEMA_RULES[finding.kind]
         if not finding.rejected and severity == "critical":
             severity = "warning"  # a policy lets these requests through
         first, last = (f"{time:%Y-%m-%d %H:%M:%S}" for time in (finding.first_seen, finding.last_seen))
         detail = f"First seen {first}, last seen {last} UTC, by {finding.model}."
         title = _schema_title(finding, context.endpoint)
-        yield _firing(context, rule, severity, title, detail, finding.column, value=float(finding.requests))
+        yield firing(
+            context.endpoint, rule, severity, title, detail, finding.column, value=float(finding.requests)
+        )
 
 
 def _schema_title(finding: SchemaFinding, endpoint: str) -> str:
@@ -115,6 +113,9 @@ def _schema_title(finding: SchemaFinding, endpoint: str) -> str:
         "retyped": f"Column `{finding.column}` changed type {where}{types} ({seen}{example})",
         "null": f"Column `{finding.column}` has missing values {where} ({seen})",
         "new_category": f"New category of `{finding.column}` {where} ({seen}{example})",
+        "renamed": f"Column `{finding.column}` seems to be named `{finding.found}` {where} ({seen})",
+        "reordered": f"Columns come in another order {where}, from `{finding.column}` on ({seen})",
+        "out_of_range": f"`{finding.column}` is out of range {where} ({seen}{example})",
     }
     return titles[finding.kind]
 
@@ -141,8 +142,8 @@ def _drift(context: Context) -> Iterator[Firing]:
     for window, column in nulls.values():
         if column.null_drifted:
             old, new = f"{column.null_share_reference:.0%}", f"{column.null_share_window:.0%}"
-            yield _firing(
-                context,
+            yield firing(
+                context.endpoint,
                 "null_share",
                 "warning",
                 f"Missing values of `{column.column}` went from {old} to {new} in {window.label}",
@@ -159,8 +160,8 @@ def _drifted(context: Context, window: WindowDrift, column: ColumnDrift) -> Firi
     subject = f"Prediction `{column.column}`" if is_output else f"`{column.column}`"
     strength = f"PSI {column.psi:.1f}, {_TEST_NAMES[column.test or 'ks']} {_p(column.p_value)}"
     fresh = f" New categories: {', '.join(column.new_categories[:10])}." if column.new_categories else ""
-    return _firing(
-        context,
+    return firing(
+        context.endpoint,
         "prediction_drift" if is_output else "data_drift",
         "warning",
         f"{subject} drifted in {window.label}: {strength}",
@@ -197,9 +198,9 @@ def _performance(context: Context) -> Iterator[Firing]:
     drop = estimate.value / max(baseline.value, 1e-300) - 1 if error_like else baseline.value - estimate.value
     if p >= limits.alpha or drop < limits.min_drop:
         return
-    form, verb, name = (".3g", "rose", "Mean error") if error_like else (".0%", "fell", "Accuracy")
-    yield _firing(
-        context,
+    form, verb, name = _FORMS.get(window.performance.metric, (".3g", "fell", window.performance.metric))
+    yield firing(
+        context.endpoint,
         "performance_drop",
         "critical",
         f"{name} of {context.endpoint} {verb} to {estimate.value:{form}} in {window.label}, "
@@ -222,7 +223,7 @@ def performance_drop_p_value(window: WindowPerformance, baseline: Baseline) -> f
     """Give the one-sided p-value that a window is no worse than the baseline.
 
     Accuracy: Fisher's exact test on the two counts, or the exact binomial test where the baseline has no
-    size. Mean absolute error: Welch's t-test (*Biometrika* 34, 1947), or the one-sample t-test.
+    size. Any other metric: Welch's t-test (*Biometrika* 34, 1947), or the one-sample t-test.
     """
     from scipy.stats import binomtest, fisher_exact, t, ttest_ind_from_stats
 
@@ -238,10 +239,12 @@ def performance_drop_p_value(window: WindowPerformance, baseline: Baseline) -> f
     spread = measured.spread or 0.0
     if n < 2 or spread == 0:
         return 1.0
+    worse: Literal["greater", "less"] = "greater" if measured.metric == "mae" else "less"
     if baseline.n is None or baseline.spread is None:
-        return float(t.sf((value - baseline.value) / (spread / n**0.5), n - 1))
+        tail = t.sf if worse == "greater" else t.cdf
+        return float(tail((value - baseline.value) / (spread / n**0.5), n - 1))
     test = ttest_ind_from_stats(
-        value, spread, n, baseline.value, baseline.spread, baseline.n, equal_var=False, alternative="greater"
+        value, spread, n, baseline.value, baseline.spread, baseline.n, equal_var=False, alternative=worse
     )
     return float(test.pvalue)
 
@@ -253,8 +256,8 @@ def _shadow(context: Context) -> Iterator[Firing]:
     share = health.errors / max(health.requests, health.errors)
     if share < limits.shadow_error_share:
         return
-    yield _firing(
-        context,
+    yield firing(
+        context.endpoint,
         "shadow_errors",
         "warning",
         f"Shadow {health.model} failed {health.errors} of {health.requests} requests to {context.endpoint}",
@@ -271,8 +274,8 @@ def _losses(context: Context) -> Iterator[Firing]:
     if context.now is not None and context.now - losses.last > context.thresholds.loss_hold:
         return
     noun = "record" if losses.count == 1 else "records"
-    yield _firing(
-        context,
+    yield firing(
+        context.endpoint,
         "predictions_lost",
         "critical",
         f"The prediction log of {context.endpoint} has no room: {losses.count:,} {noun} lost",
