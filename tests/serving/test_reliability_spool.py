@@ -117,6 +117,7 @@ def test_any_bytes_are_read_without_an_error(segment: Path, content: bytes, head
         b"null",
         b'"x"',
         b'{"row": 3}',
+        b'{"answer": 3}',
         b'{"row": []}',
         b'{"row": [[]]}',
         b"[" * 2000,

@@ -6,7 +6,6 @@ import signal
 import struct
 from pathlib import Path
 
-import orjson
 import pytest
 
 from taxiway.serving import spool
@@ -139,9 +138,11 @@ def test_a_segment_is_spent_when_its_writer_is_gone_and_no_record_is_left(tmp_pa
 
 def test_a_single_row_is_read_back_in_the_form_of_all_others(tmp_path: Path) -> None:
     writer = SpoolWriter(tmp_path, "live")
-    writer.append({"ids": ["a"], "row": orjson.Fragment(b'[ {"x": 1.50, "site": "\\u00e5"} ]')})
+    writer.write(b'{"ids":["a"],"row":[ {"x": 1.50, "site": "\\u00e5"} ],"answer":{"label":"b"}}')
     (segment,) = list_segments(tmp_path)
-    assert read_segment(segment)[0] == [{"ids": ["a"], "inputs": {"x": [1.5], "site": ["å"]}}]
+    assert read_segment(segment)[0] == [
+        {"ids": ["a"], "inputs": {"x": [1.5], "site": ["å"]}, "outputs": {"label": ["b"]}}
+    ]
     writer.close()
 
 

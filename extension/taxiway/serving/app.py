@@ -223,6 +223,17 @@ class App:
             return False
         return True
 
+    def hold(self) -> bool:
+        """Count a request whose body is still to come as in progress, if there is room for it."""
+        if not self._admission.has_room(self._in_progress + 1):
+            return False
+        self._in_progress += 1
+        return True
+
+    def release(self) -> None:
+        """Count a request no longer that ``hold`` counted."""
+        self._in_progress -= 1
+
     def answer_at_once(self, given: bytes | None, body: bytes, defaults: Headers) -> bytes | None:
         """Give the whole response to a plain ``POST /predict`` of one sound row, as ``Connection`` sends it.
 
@@ -254,18 +265,13 @@ class App:
         if defaults is not self._defaults:
             self._defaults = defaults
             self._head = _head(HTTPStatus.OK, defaults)
-        return b"%b%d\r\nx-request-id: %b\r\n\r\n%b" % (
-            self._head,
-            len(answer),
-            request.encode("ascii"),
-            answer,
-        )
+        return _response(self._head, request, answer)
 
     def _failure(self, request: str, problem: Problem, defaults: Headers) -> bytes:
         answer = _refuse(self._routes["/predict"], problem)
         self.metrics.requests["/predict", answer.status] += 1
         head, body = _head(HTTPStatus(answer.status), defaults), answer.body or b""
-        return b"%b%d\r\nx-request-id: %b\r\n\r\n%b" % (head, len(body), request.encode("ascii"), body)
+        return _response(head, request, body)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -372,6 +378,11 @@ def _head(status: HTTPStatus, defaults: Headers) -> bytes:
     lines = [b"%b: %b\r\n" % header for header in (*defaults, (b"content-type", JSON))]
     status_line = f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii")
     return b"%b%bcontent-length: " % (status_line, b"".join(lines))
+
+
+def _response(head: bytes, request: str, body: bytes) -> bytes:
+    length = b"%d\r\nx-request-id: " % len(body)
+    return b"".join((head, length, request.encode("ascii"), b"\r\n\r\n", body))
 
 
 def _refuse(route: Route | None, problem: Problem) -> Answer:

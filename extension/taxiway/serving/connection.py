@@ -66,6 +66,7 @@ class Connection(HttpToolsProtocol):
         self._short = False
         self._parts: list[bytes] = []
         self._size = 0  # of the parts
+        self._held = False  # whether the application counts it as in progress: its body is still to come
         self._known: KnownHead | None = None
         self._learned = 0
         self._refused = False  # whether the short way could not answer what was just received
@@ -123,7 +124,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of a connection that is gone."""
-        self._short = False
+        self._end_short()
         self._forsake()
         super().connection_lost(exc)
 
@@ -161,15 +162,17 @@ class Connection(HttpToolsProtocol):
         try:
             self._feed(data)
         except httptools.HttpParserError:
-            self._short = False
+            self._end_short()
             _log.warning(_INVALID)
             self.send_400_response(_INVALID)
             return
         if begins and self._answered is not None and self._learned < _MOST_HEADS:
             self._known = KnownHead.of(data, self.headers, self._answered) or self._known
             self._learned += 1
-        if self._short and self._size > INLINE_BYTES:
-            self._go_the_long_way()
+        if self._short:
+            self._held = self._held or self._app.hold()
+            if not self._held or self._size > INLINE_BYTES:
+                self._go_the_long_way()
         if self._begun and not self._has_body:
             # The parser gathers heads, and the trailers behind a body, without a limit.
             self._bare += len(data)
@@ -259,8 +262,8 @@ class Connection(HttpToolsProtocol):
         if self._short:
             parts = self._parts
             body = parts[0] if len(parts) == 1 else b"".join(parts)
+            self._end_short()
             if self._answer(dict(self.headers).get(b"x-request-id"), body):
-                self._short = False
                 self._answered = body
                 return
             self._go_the_long_way()
@@ -297,8 +300,14 @@ class Connection(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expected
         self.headers.extend(headers)
 
-    def _go_the_long_way(self) -> None:
+    def _end_short(self) -> None:
         self._short = False
+        if self._held:
+            self._held = False
+            self._app.release()
+
+    def _go_the_long_way(self) -> None:
+        self._end_short()
         self._make_scope()
         super().on_headers_complete()
         for part in self._parts:

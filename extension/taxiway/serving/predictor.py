@@ -74,11 +74,12 @@ class Predictor:
         self._validator = Validator(runtime.signature, runtime.bounds, runtime.holds_null, policies)
         self._single = SingleRow(self._validator.columns, runtime.feeds)
         self._run_row = self._single.runner(runtime)
-        self._tag = orjson.dumps(runtime.tag)
-        #: What is the same in the records of all single rows.
+        tag = orjson.dumps(runtime.tag)
+        #: What is the same in the answers, and in the records, of all single rows.
+        self._between = b',"model":%b,"predictions":[{"id":' % tag
         self._record = (
-            b'{"kind":"prediction","times":null,"findings":[],"unnamed":1,"model":%b,"role":%b,'
-            % (self._tag, orjson.dumps(role))
+            b',"kind":"prediction","times":null,"model":%b,"role":%b,"findings":[],"unnamed":1,"request":'
+            % (tag, orjson.dumps(role))
         )
         self._inline_rows = int(INLINE_MILLISECONDS / max(runtime.milliseconds_a_row, 1e-6))
         self._pool = ThreadPoolExecutor(
@@ -131,28 +132,16 @@ class Predictor:
         self._metrics.rows += 1
         if self._mirror.active:
             self._mirror.offer(request, body)
-        return b'{"request_id":%b,"model":%b,"predictions":[{"id":%b,%b]}' % (
-            name,
-            self._tag,
-            name,
-            given[1:],
-        )
+        return b"".join((b'{"request_id":', name, self._between, name, b",", given[1:], b"]}"))
 
     def _write_row(self, begun: float, seconds: float, name: bytes, row: bytes, given: bytes) -> None:
         """Write a single row down; its id, what was sent and what is answered are JSON already."""
+        numbers = orjson.dumps({"time": begun, "latency_ms": 1e3 * seconds})[:-1]
+        parts: tuple[bytes, ...] = (numbers, self._record, name, b',"row":', row, b',"answer":', given, b"}")
         trace = CURRENT.get()[1]
-        self._spool.write(
-            b'%b"time":%.6f,"latency_ms":%.3f,"request":%b,"row":%b,"answer":%b%b}'
-            % (
-                self._record,
-                begun,
-                1e3 * seconds,
-                name,
-                row,
-                given,
-                b"" if trace is None else b',"trace":%b' % orjson.dumps(trace.trace),
-            )
-        )
+        if trace is not None:
+            parts = (*parts[:-1], b',"trace":', orjson.dumps(trace.trace), b"}")
+        self._spool.write(b"".join(parts))
 
     async def answer_json(self, request: str, body: bytes) -> Answer:
         """Answer a JSON body of ``/predict``.
