@@ -8,17 +8,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from taxiway.control import parts
-from taxiway.control.ledger import Ledger
+from taxiway.control import measuring, parts, stored
+from taxiway.control.labels import Labels
+from taxiway.control.ledger import Ledger, record
 from taxiway.control.tables import EndpointRow, PartRow, WindowRow
-from taxiway.monitoring import log as prediction_log
-from taxiway.monitoring import performance as performance_of
 from taxiway.monitoring import profiles
 from taxiway.monitoring.drift import drift
 from taxiway.monitoring.schema import schema_changes
@@ -27,6 +25,7 @@ from taxiway.packaging import registry
 if TYPE_CHECKING:
     import pandas as pd
 
+    from taxiway.monitoring.slices import Slicing
     from taxiway.packaging.model import Model
 
 log = logging.getLogger("taxiway.monitor")
@@ -42,25 +41,36 @@ class Case:
         As it was read; its findings are those of the last time.
     parts
         The Parquet files of its predictions.
-    outcomes
-        Every outcome of the endpoint: ``id``, ``outcome``, ``time``, ``received``.
+    labels
+        The outcomes of the endpoint.
     """
 
+    ledger: Ledger
     endpoint: EndpointRow
     window: WindowRow
     model: Model
     parts: Sequence[PartRow]
-    outcomes: pd.DataFrame
+    labels: Labels
 
     @cached_property
     def profile(self) -> profiles.View:
         """The window's profile."""
-        return profiles.read(Path(self.window.profile))
+        return stored.load(self.ledger, self.window, self.model)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all its predictions are still kept: else what is measured on rows stays as it was."""
+        return sum(part.rows for part in self.parts) >= self.window.rows
 
     @property
     def reference(self) -> profiles.View:
         """The profile of what the Model was trained on."""
-        return _reference(self.model.path / "reference.bin")
+        return stored.reference_of(self.model)
+
+    @property
+    def slicings(self) -> list[Slicing]:
+        """How the declared slices part the window's rows (``taxiway.monitoring.slices.split``)."""
+        return stored.slicings_of(self.model)
 
     def rows(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Give the window's predictions, or only these columns of them (``id``, ``in.…``, ``out.…``)."""
@@ -78,44 +88,53 @@ def judge(ledger: Ledger, row: EndpointRow) -> bool:
     unjudged = select(WindowRow).where(WindowRow.endpoint == row.name, WindowRow.judged.is_(False))
     with ledger.reading() as session:
         windows = list(session.scalars(unjudged.order_by(WindowRow.start)))
-        outcomes = parts.outcomes(session, row.name) if windows else None
+    labels = Labels(ledger, row.name)
     failed: Exception | None = None
     for window in windows:
-        assert outcomes is not None
         try:
-            _judge_window(ledger, row, window, outcomes)
+            _judge_window(ledger, row, window, labels)
+        except stored.LostProfileError as error:
+            log.error("%s: %s", row.name, error)
+            _give_up(ledger, window, error)
         except Exception as error:
             log.exception("%s: the window from %s cannot be judged", row.name, window.start)
             failed = failed or error
+    for tag in sorted({window.model for window in windows if window.role == "live"}):
+        measuring.judge_concept(ledger, row, tag, labels)
     if failed is not None:
         raise failed
     return bool(windows)
 
 
-def _judge_window(ledger: Ledger, row: EndpointRow, window: WindowRow, outcomes: pd.DataFrame) -> None:
+def _give_up(ledger: Ledger, window: WindowRow, error: stored.LostProfileError) -> None:
+    """Leave a window whose profile is lost as it was judged last, and have the history say so."""
+    with ledger.transaction() as session:
+        current = session.get(WindowRow, (window.endpoint, window.start, window.model, window.role))
+        if current is None or current.judged:
+            return
+        current.judged = True
+        what = f"The profile of the window from {window.start:%Y-%m-%d %H:%M} is lost: {error.message}"
+        record(session, "profile_lost", what, by="agent", endpoint=window.endpoint, model=window.model)
+
+
+def _judge_window(ledger: Ledger, row: EndpointRow, window: WindowRow, labels: Labels) -> None:
     """Find all that is to be found in a window, then write it, unless rows have come meanwhile."""
     with ledger.reading() as session:
-        files = parts.select_parts(
-            session,
-            row.name,
-            "prediction",
-            window_start=window.start,
-            model=window.model,
-            role=window.role,
-        )
-    case = Case(row, window, registry.load(window.model), files, outcomes)
-    found = {
-        "drift": _drift(case),
-        "quality": _quality(case),
-        "performance": _performance(case),
-    }
+        files = parts.of_window(session, window)
+    case = Case(ledger, row, window, registry.load(window.model), files, labels)
+    found: dict[str, Any] = {"drift": _drift(case), "quality": _quality(case)}
+    if case.complete:
+        found |= {
+            "performance": measuring.performance_of(case),
+            "estimated": measuring.estimated_of(case),
+        }
     with ledger.transaction() as session:
-        stored = session.get(WindowRow, (row.name, window.start, window.model, window.role))
-        if stored is None or stored.profile != window.profile:
+        current = session.get(WindowRow, (row.name, window.start, window.model, window.role))
+        if current is None or current.profile != window.profile:
             return
         for name, value in found.items():
-            setattr(stored, name, value)
-        stored.judged = True
+            setattr(current, name, value)
+        current.judged = True
 
 
 def _drift(case: Case) -> list[Any]:
@@ -131,20 +150,3 @@ def _quality(case: Case) -> list[Any]:
         for view in (case.reference, case.profile)
     )
     return [asdict(one) for one in schema_changes(before, after, sensitive=signature.sensitive)]
-
-
-def _performance(case: Case) -> dict[str, Any] | None:
-    """Measure a window, if its task has metrics here."""
-    task = case.model.manifest.task
-    prediction = prediction_log.OUTPUT + case.model.manifest.outputs[0].name
-    if task not in ("classification", "regression"):
-        return None
-    outputs = performance_of.Outputs(task, prediction)
-    joined = performance_of.join_outcomes(case.rows(outputs.columns), case.outcomes)
-    return performance_of.performance(joined, outputs).to_dict()
-
-
-@lru_cache(maxsize=32)
-def _reference(path: Path) -> profiles.View:
-    """A Model never changes, so its reference profile is read once."""
-    return profiles.read(path)

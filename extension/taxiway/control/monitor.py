@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import secrets
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from taxiway.control import alerting, compaction, judging, parts
+from taxiway.control import alerting, compaction, judging, parts, retention, stored
 from taxiway.control.ledger import Ledger, now, record
+from taxiway.control.lookup import Lookup
 from taxiway.control.tables import (
     EndpointRow,
     ObservationRow,
@@ -28,10 +29,11 @@ from taxiway.control.tables import (
     ReportRow,
     SchemaRow,
     SegmentRow,
+    SliceRow,
     WindowRow,
 )
 from taxiway.errors import TaxiwayError
-from taxiway.monitoring import findings, profiles
+from taxiway.monitoring import findings
 from taxiway.monitoring import log as prediction_log
 from taxiway.monitoring.windows import window_end, window_start
 from taxiway.packaging import registry
@@ -63,6 +65,9 @@ class Monitor:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self._look = 0.0
+        self._lookup = Lookup()
+        self._retained: dict[str, float] = {}
+        self._tidied: dict[str, float] = {}
         self._lost: dict[Path, float] = {}
 
     def cycle(self) -> bool:
@@ -84,6 +89,7 @@ class Monitor:
                     busy |= read or lost or judged
                     alerting.evaluate(self.ledger, row.name)
                     self._compare_shadow(row)
+                self._keep_bounded(row)
             except TaxiwayError as error:
                 log.error("%s: %s", row.name, error)
             except Exception as error:
@@ -132,9 +138,8 @@ class Monitor:
         predictions = prediction_log.predictions_frame(records)
         outcomes = prediction_log.outcomes_frame(records)
         # all that is slow comes before the transaction, which holds off every other writer
-        with self.ledger.reading() as session:
-            changed = _with_predictions(session, row, predictions)
-            touched = _windows_of(session, row.name, outcomes)
+        changed = _with_predictions(self.ledger, row, predictions)
+        touched = self._lookup.windows_of(self.ledger, row.name, set(outcomes["id"]))
         if len(outcomes):
             changed.append(parts.write(row.name, "outcome", outcomes))
         with self.ledger.transaction() as session:
@@ -174,12 +179,22 @@ class Monitor:
                     path.unlink(missing_ok=True)
                     if (segment := session.get(SegmentRow, str(path))) is not None:
                         session.delete(segment)
+        if time.monotonic() - self._tidied.get(endpoint, -math.inf) < ORPHAN_SECONDS:
+            return
+        self._tidied[endpoint] = time.monotonic()
         with self.ledger.reading() as session:
             kept = set(session.scalars(select(WindowRow.profile).where(WindowRow.endpoint == endpoint)))
+            kept |= set(session.scalars(select(SliceRow.profile).where(SliceRow.endpoint == endpoint)))
             kept |= set(session.scalars(select(PartRow.path).where(PartRow.endpoint == endpoint)))
         for file in parts.folder(endpoint).glob("*/*"):
             if str(file) not in kept and time.time() - _modified(file) > ORPHAN_SECONDS:
                 file.unlink(missing_ok=True)
+
+    def _keep_bounded(self, row: EndpointRow) -> None:
+        """Merge and remove what is older than it is to be kept, once in a while and a bounded amount."""
+        if time.monotonic() >= self._retained.get(row.name, -math.inf):
+            more = retention.apply(self.ledger, row)
+            self._retained[row.name] = time.monotonic() + (0.0 if more else retention.EVERY_SECONDS)
 
     def _compare_shadow(self, row: EndpointRow) -> None:
         """Keep the newest comparison of the shadow, and tell when its verdict changes."""
@@ -221,47 +236,29 @@ def _offsets(session: Session, endpoint: str) -> dict[str, int]:
 
 
 def _with_predictions(
-    session: Session, row: EndpointRow, predictions: pd.DataFrame
-) -> list[PartRow | WindowRow]:
+    ledger: Ledger, row: EndpointRow, predictions: pd.DataFrame
+) -> list[PartRow | WindowRow | SliceRow]:
     """Write predictions and merged profiles; give the rows that make them count once they are committed."""
-    changed: list[PartRow | WindowRow] = []
+    changed: list[PartRow | WindowRow | SliceRow] = []
     unit: Any = row.window
     groups: Any = predictions.groupby([window_start(predictions["time"], unit), "model", "role"], sort=True)
     for (start, model, role), frame in groups:
         begins: datetime = start.to_pydatetime()
-        view = profiles.profile(prediction_log.model_frame(frame), time=begins)
-        known = session.get(WindowRow, (row.name, begins, model, role))
-        if known is not None:
-            view = profiles.merge([profiles.read(Path(known.profile)), view])
-        path = parts.folder(row.name) / "profiles" / f"{begins:%Y%m%dT%H}-{role}-{secrets.token_hex(6)}.bin"
-        profiles.write(view, path)
         changed.append(
             parts.write(row.name, "prediction", frame, window_start=begins, model=model, role=role)
         )
-        changed.append(
-            WindowRow(
-                endpoint=row.name,
-                start=begins,
-                end=window_end(begins, unit),
-                model=model,
-                role=role,
-                rows=len(frame) + (known.rows if known else 0),
-                profile=str(path),
-                judged=False,
-                updated=now(),
-            )
+        window = WindowRow(
+            endpoint=row.name,
+            start=begins,
+            end=window_end(begins, unit),
+            model=model,
+            role=role,
+            rows=0,
+            judged=False,
+            updated=now(),
         )
+        changed += stored.with_rows(ledger, window, frame)
     return changed
-
-
-def _windows_of(session: Session, endpoint: str, outcomes: pd.DataFrame) -> set[tuple[Any, ...]]:
-    """Find the windows whose predictions the outcomes belong to, by primary key."""
-    told, found = set(outcomes["id"]), set()
-    for part in parts.select_parts(session, endpoint, "prediction") if told else []:
-        key = (endpoint, part.window_start, part.model, part.role)
-        if key not in found and not told.isdisjoint(parts.read([part], ["id"])["id"]):
-            found.add(key)
-    return found
 
 
 def _add_findings(session: Session, endpoint: str, records: list[dict[str, Any]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from taxiway.control.tables import PartRow
+from taxiway.control.tables import PartRow, WindowRow
 from taxiway.settings import settings
 
 if TYPE_CHECKING:
@@ -84,6 +85,54 @@ def select_parts(
         if value is not None:
             query = query.where(column == value)
     return list(session.scalars(query))
+
+
+def of_window(session: Session, window: WindowRow) -> list[PartRow]:
+    """Find the files of a window's predictions, of which a merged window has those of several starts."""
+    query = (
+        select(PartRow)
+        .where(
+            PartRow.endpoint == window.endpoint,
+            PartRow.kind == "prediction",
+            PartRow.window_start >= window.start,
+            PartRow.window_start < window.end,
+            PartRow.model == window.model,
+            PartRow.role == window.role,
+        )
+        .order_by(PartRow.id)
+    )
+    return list(session.scalars(query))
+
+
+WindowKey = tuple[str, datetime, str, str]  # endpoint, start, Model, role: the primary key
+
+
+class Windows:
+    """The windows of an endpoint, to find the one that a time is in: windows become longer with age."""
+
+    def __init__(self, session: Session, endpoint: str) -> None:
+        self._endpoint = endpoint
+        self._spans: dict[tuple[str, str], list[tuple[datetime, datetime]]] = {}
+        query = select(WindowRow.model, WindowRow.role, WindowRow.start, WindowRow.end)
+        rows = session.execute(query.where(WindowRow.endpoint == endpoint).order_by(WindowRow.start))
+        for model, role, start, end in rows:
+            self._spans.setdefault((model, role), []).append((start, end))
+
+    def span(self, time: datetime, model: str, role: str) -> tuple[datetime, datetime] | None:
+        """Give start and end of the stored window of a Model in a role that a time is in."""
+        spans = self._spans.get((model, role), [])
+        place = bisect_right(spans, time, key=lambda span: span[0])
+        for start, end in reversed(spans[max(0, place - 2) : place]):
+            if start <= time < end:
+                return start, end
+        return None
+
+    def of(self, part: PartRow) -> WindowKey | None:
+        """Give the key of the window that a file's predictions are in."""
+        if part.window_start is None:
+            return None
+        span = self.span(part.window_start, part.model, part.role)
+        return None if span is None else (self._endpoint, span[0], part.model, part.role)
 
 
 def read(rows: Iterable[PartRow], columns: Sequence[str] | None = None) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -27,11 +27,23 @@ from taxiway.monitoring.sketches import View, frequencies_of, sketch_of
 if TYPE_CHECKING:
     from taxiway.monitoring.columns import Frame
 
-__all__ = ["ColumnSummary", "Kind", "View", "merge", "profile", "read", "summary", "write"]
+__all__ = [
+    "ColumnSummary",
+    "Kind",
+    "View",
+    "about",
+    "describe",
+    "merge",
+    "profile",
+    "read",
+    "summary",
+    "write",
+]
 
 Kind = Literal["numeric", "categorical", "datetime", "empty", "unknown"]
 
 QUANTILES = (0.01, 0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95, 0.99)
+_ABOUT = "taxiway."
 _TEMPORAL = "taxiway.temporal."
 
 
@@ -58,7 +70,7 @@ def _whylogs() -> ModuleType:
     return module
 
 
-def profile(frame: Frame, *, time: datetime | None = None, metadata: Mapping[str, str] | None = None) -> View:
+def profile(frame: Frame, *, time: datetime | None = None) -> View:
     """Profile every column of a frame.
 
     Parameters
@@ -67,8 +79,6 @@ def profile(frame: Frame, *, time: datetime | None = None, metadata: Mapping[str
         A DataFrame of pandas (any dtypes) or polars, or a table of Arrow; column names must be unique.
     time
         The time the data are of (naive: UTC); now by default.
-    metadata
-        What the profile is to tell of itself, as ``about`` makes it.
 
     Returns
     -------
@@ -93,7 +103,6 @@ def profile(frame: Frame, *, time: datetime | None = None, metadata: Mapping[str
         creation_timestamp=datetime.now(UTC),
     )
     view.metadata.update({_TEMPORAL + name: "true" for name, cells in columns.items() if cells.temporal})
-    view.metadata.update(metadata or {})
     return view
 
 
@@ -124,6 +133,32 @@ def merge(views: Iterable[View]) -> View:
     for view in given[1:]:
         merged = merged.merge(view)
     return merged
+
+
+def describe(view: View, **facts: str) -> View:
+    """Have a profile tell what it is of, in whylogs' own metadata; give the same profile.
+
+    Parameters
+    ----------
+    facts
+        ``endpoint``, ``model``, ``role``, ``start``, ``end``, ``slice``, ``rows``: all that are known.
+    """
+    from taxiway import __version__
+
+    for name, value in {**facts, "version": __version__}.items():
+        view.metadata.pop(_ABOUT + name, None)
+        if value:
+            view.metadata[_ABOUT + name] = value
+    return view
+
+
+def about(view: View) -> dict[str, str]:
+    """Give what ``describe`` wrote into a profile; empty for one of another tool."""
+    return {
+        name.removeprefix(_ABOUT): value
+        for name, value in view.metadata.items()
+        if name.startswith(_ABOUT) and not name.startswith(_TEMPORAL)
+    }
 
 
 def write(view: View, path: Path) -> Path:

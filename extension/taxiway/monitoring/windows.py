@@ -35,6 +35,14 @@ def window_start(times: pd.Series[Any], unit: Unit) -> pd.Series[Any]:
     return starts.dt.tz_localize("UTC").rename("window_start")
 
 
+def start_of(time: datetime, unit: Unit) -> datetime:
+    """Give the start of the window that one time with a zone is in."""
+    import pandas as pd
+
+    start: datetime = window_start(pd.Series([time]), unit).iloc[0].to_pydatetime()
+    return start
+
+
 def window_end(start: datetime, unit: Unit) -> datetime:
     """Give the end (exclusive) of the window that starts at ``start``."""
     import pandas as pd
