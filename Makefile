@@ -21,7 +21,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 SOURCES := $(shell find extension/src extension/style extension/schema -type f 2>/dev/null)
 
-.PHONY: help setup demo test test-frameworks lab check format bench bench-serving lock clean stop
+.PHONY: help setup demo test test-frameworks lab check format bench bench-agent bench-serving chaos lock clean stop
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -64,6 +64,12 @@ bench: bench-serving ## Print the figures that the documents quote
 
 bench-serving: $(STAMPS)/bench $(STAMPS)/wrk ## Compare servers of one row; writes artifacts/bench-serving.json
 	python -m tests.benchmarks.serving $(OPTIONS)
+
+bench-agent: setup $(STAMPS)/wrk ## Switches under load, deploy(), the idle agent; writes artifacts/bench-agent.json
+	python -m tests.benchmarks.bench_agent $(OPTIONS)
+
+chaos: setup ## kill -9 of everything in 200 rounds under load
+	python -m tests.backends.chaos $(OPTIONS)
 
 # torch is left to pip (see $(STAMPS)/frameworks-python), so what it requires is named here; NCCL joins GPUs
 # over a network, is 300 MB, and is not needed to import XGBoost
