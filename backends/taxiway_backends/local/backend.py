@@ -47,7 +47,7 @@ class LocalBackend:
     Parameters
     ----------
     home
-        The folder under which all state lies; that of the settings by default.
+        The folder under which all state lies; by default that of the settings, when it is first needed.
     drain_seconds
         The longest that a serving process waits for its open connections when it is replaced.
     """
@@ -63,11 +63,11 @@ class LocalBackend:
     @property
     def home(self) -> Path:
         """The folder under which all state lies."""
-        if self._home is not None:
-            return self._home.absolute()
-        from taxiway.settings import settings
+        if self._home is None:  # once: the agent looks often, and reading the settings takes half of a look
+            from taxiway.settings import settings
 
-        return settings().home
+            self._home = settings().home
+        return self._home.absolute()
 
     def check(self) -> Diagnosis:
         """Look whether serving processes can run here."""

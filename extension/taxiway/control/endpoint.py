@@ -118,7 +118,7 @@ class Endpoint:
                     break
             if time.monotonic() > deadline:
                 break
-            time.sleep(0.05)
+            time.sleep(0.02)
         reason = f"{seen.status}: {seen.reason}" if seen else "the agent has not acted on it"
         raise NotReadyError(
             f"Endpoint {self.name!r} is not ready ({reason.rstrip(': ')}).",
