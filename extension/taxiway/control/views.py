@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
 from datetime import datetime
 from importlib.metadata import version as distribution_version
 from typing import Any
 
-from sqlalchemy import case, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from taxiway.control import agent_process, desired, retraining
 from taxiway.control.ledger import ledger
 from taxiway.control.tables import (
     AlertRow,
+    ConceptRow,
     EndpointRow,
     EventRow,
     ObservationRow,
@@ -21,10 +23,12 @@ from taxiway.control.tables import (
     SchemaRow,
     WindowRow,
 )
+from taxiway.monitoring.windows import window_label
 from taxiway.packaging import registry
 from taxiway.settings import settings
 
 MANY = 200
+MOST_COLUMNS = 60  # of which every window's drift is given; ``columns`` has them all
 URGENCY = (
     AlertRow.state == "resolved",
     case({"critical": 0, "warning": 1}, value=AlertRow.severity, else_=2),
@@ -55,7 +59,7 @@ def overview() -> Json:
             "agent": agent(),
             "models": [_model(model, rows) for model in registry.list_models()],
             "endpoints": [_endpoint(session, row) for row in rows],
-            "alerts": [_alert(row) for row in alerts],
+            "alerts": _alerts(session, alerts),
             "runs": [_run(row) for row in runs],
         }
 
@@ -110,9 +114,17 @@ def endpoint_detail(name: str) -> Json:
         runs = session.scalars(
             select(RunRow).where(RunRow.endpoint == name).order_by(RunRow.created.desc()).limit(MANY)
         ).all()
+        concept = session.get(ConceptRow, (name, row.live))
+        live = [window for window in reversed(windows) if window.role == "live"]
+        columns = drifted_columns(live, row.live)
+        kept = {entry["column"] for entry in columns[:MOST_COLUMNS]}
         return {
             **_endpoint(session, row),
-            "windows": [_window(window) for window in reversed(windows)],
+            "windows": [_window(window, kept) for window in reversed(windows)],
+            "columns": columns,
+            "slices": _slices(live),
+            "concept": concept.state if concept else None,
+            "quality": _quality(live),
             "schema": [_schema(finding) for finding in schema],
             "alerts": alerts(name),
             "timeline": timeline(name),
@@ -129,7 +141,7 @@ def alerts(endpoint: str | None = None, *, include_resolved: bool = True) -> lis
     if not include_resolved:
         query = query.where(AlertRow.state != "resolved")
     with ledger().reading() as session:
-        return [_alert(row) for row in session.scalars(query.limit(MANY))]
+        return _alerts(session, session.scalars(query.limit(MANY)).all())
 
 
 def timeline(endpoint: str) -> list[Json]:
@@ -162,16 +174,13 @@ def _model(model: Any, rows: Any) -> Json:
 
 def _endpoint(session: Session, row: EndpointRow) -> Json:
     seen = session.get(ObservationRow, row.name)
-    windows = session.scalars(
-        select(WindowRow)
-        .where(WindowRow.endpoint == row.name, WindowRow.role == "live")
-        .order_by(WindowRow.start)
-    ).all()
-    mine = [window for window in windows if window.model == row.live]
-    judged = [
-        window.performance for window in mine if window.performance and window.performance["n_labelled"]
-    ]
-    drifted = sorted({entry["column"] for entry in mine[-1].drift if entry["drifted"]}) if mine else []
+    live = (WindowRow.endpoint == row.name, WindowRow.role == "live")
+    requests = session.scalar(select(func.sum(WindowRow.rows)).where(*live))
+    mine = (*live, WindowRow.model == row.live)
+    newest = session.scalar(select(WindowRow.drift).where(*mine).order_by(WindowRow.start.desc()).limit(1))
+    performances = session.scalars(select(WindowRow.performance).where(*mine).order_by(WindowRow.start))
+    judged = [performance for performance in performances if performance and performance["n_labelled"]]
+    drifted = sorted({entry["column"] for entry in newest or [] if entry["drifted"]})
     open_alerts = session.scalars(
         select(AlertRow).where(AlertRow.endpoint == row.name, AlertRow.state != "resolved")
     ).all()
@@ -180,11 +189,12 @@ def _endpoint(session: Session, row: EndpointRow) -> Json:
         "backend": row.backend,
         "status": seen.status if seen else "PENDING",
         "reason": seen.reason if seen else "the agent has not acted on it yet",
+        "notes": list(getattr(seen, "notes", None) or []),
         "url": seen.url if seen else None,
         "live": row.live,
         "shadow": row.shadow,
         "window": row.window,
-        "requests": sum(window.rows for window in windows),
+        "requests": int(requests or 0),
         "outcomes": sum(performance["n_labelled"] for performance in judged),
         "drifted_columns": drifted,
         "accuracy": _pooled(judged),
@@ -206,16 +216,83 @@ def _pooled(judged: list[Json]) -> Json | None:
     return {"value": hits / n, "low": float(interval.low), "high": float(interval.high), "n": n}
 
 
-def _window(row: WindowRow) -> Json:
+def drifted_columns(windows: Sequence[WindowRow], model: str) -> list[Json]:
+    """Give every column's drift in the newest window that knows it, those that ever drifted most first.
+
+    Parameters
+    ----------
+    windows
+        Of the live role, oldest first.
+    model
+        The live Model: a column is ``gone`` if that Model's newest window does not know it.
+
+    Returns
+    -------
+    list of dict
+        The entry of the ledger, with ``window`` (its start), ``peak`` (the largest PSI of all windows),
+        ``ever`` (whether it drifted in any of them) and ``gone``.
+    """
+    found: dict[str, Json] = {}
+    newest = next((window for window in reversed(windows) if window.model == model and window.drift), None)
+    present = {entry["column"] for entry in newest.drift} if newest else None
+    for window in windows:
+        for entry in window.drift:
+            name, psi = entry["column"], entry["psi"] or 0.0
+            before = found.get(name, {"peak": 0.0, "ever": False})
+            found[name] = {
+                **entry,
+                "window": _time(window.start),
+                "peak": max(before["peak"], psi),
+                "ever": before["ever"] or entry["drifted"],
+                "gone": present is not None and name not in present,
+            }
+    return sorted(found.values(), key=lambda one: (not one["ever"], -one["peak"], one["column"]))
+
+
+def _window(row: WindowRow, columns: Container[str]) -> Json:
     return {
         "start": _time(row.start),
         "end": _time(row.end),
         "model": row.model,
         "role": row.role,
         "rows": row.rows,
-        "drift": row.drift,
+        "drift": [entry for entry in row.drift if entry["column"] in columns],
+        "multivariate": row.multivariate,
         "performance": main_metric(row.performance),
+        "estimated": row.estimated,
     }
+
+
+def _slices(windows: Sequence[WindowRow]) -> Json | None:
+    """The slices of the newest window that has any with outcomes."""
+    for row in reversed(windows):
+        slices = (row.performance or {}).get("slices")
+        if slices:
+            metric = row.performance["metric"] if row.performance else ""
+            return {
+                "window": _time(row.start),
+                "model": row.model,
+                "metric": metric,
+                "slices": slices[:MANY],
+            }
+    return None
+
+
+def _quality(windows: Sequence[WindowRow]) -> list[Json]:
+    """What the windows' profiles tell of the shape of the data, one entry a kind and column, newest first."""
+    found: dict[tuple[str, str], Json] = {}
+    for row in windows:
+        for entry in row.quality:
+            key = entry["kind"], entry["column"]
+            before = found.pop(key, {"windows": 0, "first": _time(row.start)})
+            found[key] = {
+                **entry,
+                "first": before["first"],
+                "last": _time(row.start),
+                "windows": before["windows"] + 1,
+                "now": row is windows[-1],
+            }
+    return list(reversed(found.values()))[:MANY]
 
 
 def main_metric(performance: Json | None) -> Json | None:
@@ -245,6 +322,30 @@ def _schema(row: SchemaRow) -> Json:
     }
 
 
+def _alerts(session: Session, rows: Sequence[AlertRow]) -> list[Json]:
+    starts: dict[str, dict[str, str | None]] = {}
+    for row in rows:
+        if row.window and row.column and row.endpoint not in starts:
+            starts[row.endpoint] = _window_starts(session, row.endpoint)
+    return [
+        {
+            **_alert(row),
+            "window_start": starts.get(row.endpoint, {}).get(row.window) if row.window else None,
+        }
+        for row in rows
+    ]
+
+
+def _window_starts(session: Session, endpoint: str) -> dict[str, str | None]:
+    """Give the start of each window by its name for people, as alerts have it."""
+    row = session.get(EndpointRow, endpoint)
+    if row is None:
+        return {}
+    unit: Any = row.window
+    query = select(WindowRow.start).where(WindowRow.endpoint == endpoint, WindowRow.role == "live")
+    return {window_label(start, unit): _time(start) for start in session.scalars(query.distinct())}
+
+
 def _alert(row: AlertRow) -> Json:
     return {
         "id": row.id,
@@ -254,7 +355,11 @@ def _alert(row: AlertRow) -> Json:
         "title": row.title,
         "detail": row.detail,
         "column": row.column,
+        "window": row.window,
+        "value": row.value,
+        "threshold": row.threshold,
         "state": row.state,
+        "since": _time(row.since),
         "first_seen": _time(row.first_seen),
         "last_seen": _time(row.last_seen),
         "count": row.count,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
+from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.base.handlers import APIHandler
 from jupyter_server.extension.handler import ExtensionHandlerMixin
@@ -13,10 +14,12 @@ from tornado.iostream import StreamClosedError
 
 from taxiway.errors import ConflictError, InputError, NotFoundError, TaxiwayError
 from taxiway.lab.feed import SEE_LOG, OverviewFeed
+from taxiway.lab.profile_files import local_copy
 from taxiway.lab.service import Service
 from taxiway.lab.wire import encode
 
 _NAME = r"([^/]+)"
+MOST_SILENT_SECONDS = 366 * 86_400
 
 
 class TaxiwayHandler(ExtensionHandlerMixin, APIHandler):
@@ -34,6 +37,12 @@ class TaxiwayHandler(ExtensionHandlerMixin, APIHandler):
         error = kwargs.get("exc_info", (None, None, None))[1]
         message, hint = _sentences(error, status_code)
         self.finish(encode({"error": message, "hint": hint}))
+
+    async def check_files(self) -> None:
+        """Refuse a user who may not read files, whatever else he may."""
+        allowed = self.authorizer.is_authorized(self, self.current_user, "read", "contents")
+        if not await ensure_async(allowed):
+            raise web.HTTPError(403)
 
     async def answer(self, work: Awaitable[object]) -> None:
         """Send what ``work`` gives, or its error with the status that fits."""
@@ -67,6 +76,32 @@ class EndpointHandler(TaxiwayHandler):
     async def get(self, name: str) -> None:
         """Return the endpoint in full."""
         await self.answer(self.service.endpoint(name))
+
+
+class ColumnHandler(TaxiwayHandler):
+    """One column of an endpoint."""
+
+    _track_activity = False
+
+    @web.authenticated
+    @authorized
+    async def get(self, name: str, column: str) -> None:
+        """Return its distribution in the window that starts at ``window``, of the Model ``model``."""
+        window = self.get_query_argument("window", None)
+        model = self.get_query_argument("model", None)
+        await self.answer(self.service.column(name, column, window, model))
+
+
+class ColumnHistoryHandler(TaxiwayHandler):
+    """One column of an endpoint over time."""
+
+    _track_activity = False
+
+    @web.authenticated
+    @authorized
+    async def get(self, name: str, column: str) -> None:
+        """Return its quantiles, or its categories' shares, in every window."""
+        await self.answer(self.service.column_history(name, column))
 
 
 class ModelHandler(TaxiwayHandler):
@@ -155,6 +190,65 @@ class AlertHandler(TaxiwayHandler):
         await self.answer(self.service.acknowledge(int(alert)))
 
 
+class ProfileHandler(TaxiwayHandler):
+    """A whylogs profile among the files."""
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        """Return what is in the file at the contents path ``path``."""
+        await self.answer(self._picture(self.get_query_argument("path")))
+
+    async def _picture(self, path: str) -> object:
+        await self.check_files()
+        async with local_copy(self.contents_manager, path) as copy:
+            return await self.service.profile(str(copy), path.rsplit("/", 1)[-1])
+
+
+class ComparisonHandler(TaxiwayHandler):
+    """Two whylogs profiles side by side."""
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        """Compare the file ``right`` with the file ``left``, or with the reference of the Model ``model``."""
+        left = self.get_query_argument("left", "")
+        model = self.get_query_argument("model", "")
+        if bool(left) == bool(model):
+            raise web.HTTPError(400, "Give either `left`, a file, or `model`, a NAME:VERSION.")
+        right = self.get_query_argument("right")
+        await self.answer(self._with_model(model, right) if model else self._with_file(left, right))
+
+    async def _with_model(self, model: str, right: str) -> object:
+        await self.check_files()
+        async with local_copy(self.contents_manager, right) as copy:
+            name = right.rsplit("/", 1)[-1]
+            return await self.service.comparison(f"model:{model}", model, str(copy), name)
+
+    async def _with_file(self, left: str, right: str) -> object:
+        await self.check_files()
+        names = [path.rsplit("/", 1)[-1] for path in (left, right)]
+        async with (
+            local_copy(self.contents_manager, left) as first,
+            local_copy(self.contents_manager, right) as second,
+        ):
+            return await self.service.comparison(str(first), names[0], str(second), names[1])
+
+
+class SilenceHandler(TaxiwayHandler):
+    """Silence an alert."""
+
+    @web.authenticated
+    @authorized
+    async def post(self, alert: str) -> None:
+        """Tell nobody of it for the body's ``seconds``."""
+        body = self.get_json_body()
+        seconds = body.get("seconds") if isinstance(body, dict) else None
+        if not isinstance(seconds, int | float) or not 1 <= seconds <= MOST_SILENT_SECONDS:
+            raise web.HTTPError(400, 'The body must be {"seconds": ...}, a year at most.')
+        await self.answer(self.service.silence(int(alert), float(seconds)))
+
+
 class AgentHandler(TaxiwayHandler):
     """Start and stop the agent."""
 
@@ -208,12 +302,17 @@ def routes() -> list[tuple[str, type[TaxiwayHandler]]]:
         (rf"{api}/overview", OverviewHandler),
         (rf"{api}/stream", StreamHandler),
         (rf"{api}/endpoints/{_NAME}", EndpointHandler),
+        (rf"{api}/endpoints/{_NAME}/columns/{_NAME}", ColumnHandler),
+        (rf"{api}/endpoints/{_NAME}/columns/{_NAME}/history", ColumnHistoryHandler),
+        (rf"{api}/profiles", ProfileHandler),
+        (rf"{api}/profiles/comparison", ComparisonHandler),
         (rf"{api}/endpoints/{_NAME}/(rollback|shadow/stop)", EndpointActionHandler),
         (rf"{api}/endpoints/{_NAME}/promote", PromoteHandler),
         (rf"{api}/endpoints/{_NAME}/shadow", ShadowHandler),
         (rf"{api}/models/{_NAME}/{_NAME}", ModelHandler),
         (rf"{api}/models/{_NAME}/{_NAME}/preflight", PreflightHandler),
         (rf"{api}/alerts/([0-9]{{1,18}})/acknowledge", AlertHandler),
+        (rf"{api}/alerts/([0-9]{{1,18}})/silence", SilenceHandler),
         (rf"{api}/agent/(start|stop)", AgentHandler),
         (rf"{api}/.*", UnknownHandler),
     ]

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import cast
 
 from taxiway.lab.preflights import Preflights
+from taxiway.lab.reader import ProfileReader
 
 _VIEWS = "taxiway.control.views"
 _API = "taxiway.control.api"
@@ -28,10 +29,12 @@ class Service:
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="taxiway-lab")
         self._preflights = Preflights()
+        self._reader = ProfileReader()
 
     async def close(self) -> None:
-        """End the preflights; let the threads go: what runs is finished, what waits is dropped."""
+        """End the preflights and the reader; what the threads do is finished, what waits is dropped."""
         await self._preflights.close()
+        await self._reader.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def overview(self) -> object:
@@ -45,6 +48,24 @@ class Service:
     async def endpoint(self, name: str) -> object:
         """Return one endpoint with its windows, schema changes, alerts, timeline and shadow report."""
         return await self._call(_VIEWS, "endpoint_detail", name)
+
+    async def column(self, endpoint: str, column: str, window: str | None, model: str | None) -> object:
+        """Return one column of an endpoint: its distribution in a window over the reference."""
+        return await self._reader.ask("column", endpoint=endpoint, column=column, window=window, model=model)
+
+    async def column_history(self, endpoint: str, column: str) -> object:
+        """Return one column of an endpoint: its quantiles or shares in every window."""
+        return await self._reader.ask("history", endpoint=endpoint, column=column)
+
+    async def profile(self, path: str, name: str) -> object:
+        """Return what is in a profile; ``name`` is what the file is called in an error."""
+        return await self._reader.ask("profile", path=path, name=name)
+
+    async def comparison(self, left: str, left_name: str, right: str, right_name: str) -> object:
+        """Return two profiles side by side; ``left`` may be ``model:NAME:VERSION``: its reference."""
+        return await self._reader.ask(
+            "comparison", left=left, left_name=left_name, right=right, right_name=right_name
+        )
 
     async def model(self, name: str, version: str) -> object:
         """Return one Model with its preflight, signature, parity, environment and lineage."""
@@ -83,6 +104,10 @@ class Service:
         """Mark an alert as seen."""
         await self._call(_API, "acknowledge", alert)
 
+    async def silence(self, alert: int, seconds: float) -> None:
+        """Tell nobody of an alert for so long."""
+        await self._call(_API, "silence_alert", alert, seconds=seconds)
+
     async def start_agent(self) -> None:
         """Start the agent."""
         await self._call(_AGENT, "start")
@@ -91,7 +116,7 @@ class Service:
         """Stop the agent."""
         await self._call(_AGENT, "stop")
 
-    async def _call(self, module: str, name: str, *arguments: str | int, **options: bool) -> object:
+    async def _call(self, module: str, name: str, *arguments: str | int, **options: float) -> object:
         def call() -> object:
             function = cast("Callable[..., object]", getattr(import_module(module), name))
             return function(*arguments, **options)

@@ -1,0 +1,168 @@
+"""One column of an endpoint: its distribution in a window over the reference, and over all windows.
+
+This reads profiles, which takes whylogs: where that must not be imported (Jupyter's server), it runs in a
+process of its own (``taxiway.lab.profile_worker``).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+
+from taxiway.control import desired
+from taxiway.control.ledger import ledger
+from taxiway.control.tables import WindowRow
+from taxiway.errors import InputError, NotFoundError, TaxiwayError
+from taxiway.packaging import registry
+
+if TYPE_CHECKING:
+    from taxiway.monitoring.distributions import Brief
+
+MOST_WINDOWS = 200
+MOST_READ = 20_000  # columns that are read for a history, which a wide profile is short of
+_FEWEST_WINDOWS = 12
+_MOST_KEPT = 60_000
+
+Json = dict[str, Any]
+
+
+def column_detail(endpoint: str, column: str, window: str | None = None, model: str | None = None) -> Json:
+    """Give a column's distribution in one window of the live role over the Model's reference.
+
+    Parameters
+    ----------
+    window
+        When the window starts (ISO 8601, without a zone: UTC); the newest by default.
+    model
+        The Model whose window; if not given, the one that predicted more rows in it.
+
+    Returns
+    -------
+    dict
+        ``column``, ``window``, ``end``, ``model``, ``rows``, ``drift`` (the ledger's entry or None),
+        ``reference`` and ``present`` (summaries or None), ``distribution``.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such endpoint, window or column, or the window's profile is no longer kept.
+    """
+    from taxiway.monitoring import distributions, profiles
+
+    start = _parse(window)
+    rows = [
+        row
+        for row in _windows(endpoint)
+        if (start is None or row.start == start) and model in (None, row.model)
+    ]
+    if not rows:
+        when = "no window yet" if window is None else f"no window that starts at {window}"
+        raise NotFoundError(f"Endpoint {endpoint!r} has {when}.", hint="Choose one of its heat map.")
+    row = max(rows, key=lambda row: (row.start, row.rows))
+    reference = profiles.read(registry.load(row.model).path / "reference.bin")
+    present = profiles.read(Path(row.profile))
+    before, after = (distributions.summary_of(view, column) for view in (reference, present))
+    if before is None and after is None:
+        raise NotFoundError(
+            f"Neither the reference nor that window has a column {column!r}.",
+            hint="Choose one of the endpoint's columns.",
+        )
+    return {
+        "column": column,
+        "window": row.start.isoformat(),
+        "end": row.end.isoformat(),
+        "model": row.model,
+        "rows": row.rows,
+        "drift": next((entry for entry in row.drift if entry["column"] == column), None),
+        "reference": asdict(before) if before else None,
+        "present": asdict(after) if after else None,
+        "distribution": asdict(distributions.distribution(column, present, reference)),
+    }
+
+
+def column_history(endpoint: str, column: str) -> Json:
+    """Give a column's quantiles, or its categories' shares, in every window of the live role.
+
+    Returns
+    -------
+    dict
+        ``windows`` (oldest first: ``start``, ``model``, ``quantiles`` or None, ``shares``), ``reference``
+        (the live Model's, the same), ``levels`` of the quantiles, ``total`` windows that there are. A window
+        whose profile is no longer kept is left out.
+    """
+    from taxiway.monitoring import distributions, profiles
+
+    rows = _windows(endpoint)
+    with ledger().reading() as session:
+        live = desired.get(session, endpoint).live
+    reference = profiles.read(registry.load(live).path / "reference.bin")
+    wide = len(reference.get_columns())
+    most = max(_FEWEST_WINDOWS, min(MOST_WINDOWS, MOST_READ // max(wide, 1)))
+    found = []
+    for row in rows[-most:]:
+        try:
+            brief = _briefs.of(Path(row.profile), column)
+        except TaxiwayError:
+            continue
+        if brief is not None:
+            found.append({"start": row.start.isoformat(), "model": row.model, **asdict(brief)})
+    known = distributions.brief(reference, column) if reference.get_column(column) is not None else None
+    return {
+        "levels": distributions.LEVELS,
+        "windows": found,
+        "reference": asdict(known) if known else None,
+        "total": len(rows),
+    }
+
+
+class _Briefs:
+    """What was read of profiles, which never change: the briefs of their columns, the last used kept."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Path, dict[str, Brief]] = OrderedDict()
+        self._size = 0
+
+    def of(self, path: Path, column: str) -> Brief | None:
+        """Give the brief of a column of a profile; None if the profile lacks it."""
+        from taxiway.monitoring import distributions, profiles
+
+        if path not in self._kept:
+            view = profiles.read(path)
+            self._kept[path] = {name: distributions.brief(view, name) for name in view.get_columns()}
+            self._size += len(self._kept[path])
+        self._kept.move_to_end(path)
+        found = self._kept[path].get(column)
+        while self._size > _MOST_KEPT and len(self._kept) > 1:
+            self._size -= len(self._kept.popitem(last=False)[1])
+        return found
+
+
+_briefs = _Briefs()
+
+
+def _windows(endpoint: str) -> Sequence[WindowRow]:
+    with ledger().reading() as session:
+        desired.get(session, endpoint)
+        return session.scalars(
+            select(WindowRow)
+            .where(WindowRow.endpoint == endpoint, WindowRow.role == "live")
+            .order_by(WindowRow.start, WindowRow.model)
+        ).all()
+
+
+def _parse(window: str | None) -> datetime | None:
+    if window is None:
+        return None
+    try:
+        time = datetime.fromisoformat(window)
+    except ValueError as error:
+        raise InputError(
+            f"{window!r} is no time.", hint="Give the window's start as 2013-01-01T00:00:00Z."
+        ) from error
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
