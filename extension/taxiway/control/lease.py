@@ -16,10 +16,11 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import psutil
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from taxiway.control.ledger import Ledger, OutdatedError, check_revision, now, record
-from taxiway.control.tables import LeaseRow
+from taxiway.control.tables import LeaseRow, ObservationRow
 
 LEASE = "agent"
 RENEWALS = 4  # in the time of a lease
@@ -114,6 +115,8 @@ class Lease:
                 text = f"{text[:-1]} in place of process {row.pid}, which {how}."
             row.holder, row.pid, row.since, row.doing = self.holder, os.getpid(), now(), "starting"
             row.expires = now() + timedelta(seconds=self.seconds)
+            # What was seen before may be long ago, and nobody is to take it for what is
+            session.execute(update(ObservationRow).values(generation=0))
             record(session, "agent started", text, by="agent")
         return None
 
