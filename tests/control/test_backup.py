@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from taxiway.control import backup as module
 from taxiway.control.audit import Audit, audit
 from taxiway.control.backup import backup, restore
+from taxiway.control.lease import DeposedError, Lease
 from taxiway.control.ledger import Ledger, now, record
 from taxiway.control.tables import EndpointRow, EventRow, LeaseRow, PartRow, WindowRow
 from taxiway.errors import AgentError, ConflictError, CorruptionError, InputError, TaxiwayError
@@ -294,3 +296,27 @@ class small_disk:
 
     def __exit__(self, *_: object) -> None:
         subprocess.run(["umount", str(self.path)], check=True)
+
+
+def test_an_agent_that_starts_in_the_midst_of_a_restore_is_deposed_by_it(
+    book: Ledger, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup(book, file)
+    with book.transaction() as session:
+        session.get_one(EndpointRow, "rain").live = "rain:two"
+    lease, check = Lease(book, 60), module._need_no_agent
+    began: list[object] = []
+
+    def check_and_start(session: Session) -> None:
+        check(session)
+        if not began:
+            began.append(lease.take())
+
+    monkeypatch.setattr(module, "_need_no_agent", check_and_start)
+    restored(str(book.engine.url), file, force=True)
+    assert began == [None], "it held the lease"
+    with pytest.raises(DeposedError, match="nobody"):
+        lease.renew("watching")
+    with book.reading() as session:
+        assert session.get_one(EndpointRow, "rain").live == "rain:one"
+        assert audit(session).findings == []

@@ -230,6 +230,7 @@ class FakeBackend:
             live=found["live"],
             shadow=found["shadow"],
             replicas=found["workers"],
+            notes=tuple(found.get("notes", ())),
         )
 
     def _file(self, name: str) -> Path:
