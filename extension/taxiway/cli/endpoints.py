@@ -35,6 +35,12 @@ def deploy(
     ] = None,
     tls_certificate: Annotated[str | None, typer.Option(help="The PEM file to serve HTTPS with.")] = None,
     tls_key: Annotated[str | None, typer.Option(help="Its key's PEM file.")] = None,
+    group: Annotated[
+        str | None, typer.Option(help="The Model ranks the rows alike in this input, or of one 'request'.")
+    ] = None,
+    detector: Annotated[
+        str | None, typer.Option(help="Of changes of the error: adwin, page_hinkley.")
+    ] = None,
     new_token: Annotated[bool, typer.Option("--new-token", help="Make a token, and show it once.")] = False,
     override: Annotated[
         list[str] | None, typer.Option(help="A blocking check that may have failed; repeatable.")
@@ -59,6 +65,8 @@ def deploy(
         bake=bake,
         tls_certificate=tls_certificate,
         tls_key=tls_key,
+        group=group,
+        detector=detector,  # type: ignore[arg-type]
         new_token=new_token,
         override=override or (),
         timeout=timeout,
@@ -168,23 +176,6 @@ def predict(
         return show.as_json(answer.to_dict(orient="records"))
     print(answer.to_csv(index=False), end="")
     return None
-
-
-@app.command()
-def outcomes(
-    endpoint: EndpointName,
-    file: Annotated[Path, typer.Argument(help="CSV, JSON (records) or Parquet with columns id and outcome.")],
-    json_: Json = False,
-) -> None:
-    """Send the truth for prediction ids."""
-    from taxiway.control.api import endpoint as find
-
-    rows = _read(file)
-    for column in ("id", "outcome"):
-        if column not in rows.columns:
-            raise InputError(f"{file} has no column {column!r}.", hint="It needs the columns id and outcome.")
-    accepted = find(endpoint).outcomes(rows.set_index("id")["outcome"])
-    show.as_json({"accepted": accepted}) if json_ else print(f"{accepted} outcomes were accepted.")
 
 
 def _read(path: Path) -> Any:

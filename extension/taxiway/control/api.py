@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from taxiway.backends import Bake
-    from taxiway.control.options import Device
+    from taxiway.control.options import Detector, Device
     from taxiway.packaging.model import Model
 
 
@@ -39,6 +39,8 @@ def deploy(
     bake: Bake | float | None = None,
     tls_certificate: str | Path | None = None,
     tls_key: str | Path | None = None,
+    group: str | None = None,
+    detector: Detector | None = None,
     new_token: bool = False,
     override: Sequence[str] = (),
     wait: bool = True,
@@ -76,6 +78,11 @@ def deploy(
         leave their bounds; a ``taxiway.backends.Bake`` says which bounds, 0 does without.
     tls_certificate, tls_key
         PEM files to serve HTTPS with.
+    group
+        The Models rank: they are judged by NDCG, MRR and MAP of the rows that have the same value in this
+        input column, or with ``request`` of the rows of each request. An empty one takes it back.
+    detector
+        What watches for changes of the error: ``adwin``, or ``page_hinkley`` for sudden ones.
     new_token
         Make a token, instead of one it may have.
     override
@@ -96,11 +103,14 @@ def deploy(
     NotReadyError
         It is not ready in time; the agent goes on trying.
     """
+    from taxiway.control.labels import check_group
     from taxiway.control.reconcile import backend
     from taxiway.packaging import registry
 
     found = registry.load(model if isinstance(model, str) else model.tag)
     found.checks.require(found.tag, override)
+    if group:
+        check_group(found, group)
     diagnosis = backend(to).check()
     if not diagnosis.ok:
         problem, remedy = diagnosis.problems[0]
@@ -119,6 +129,8 @@ def deploy(
             bake=bake,
             tls_certificate=tls_certificate,
             tls_key=tls_key,
+            group=group,
+            detector=detector,
         )
         token = ""
         if new_token or (options.needs_token(wanted) and "token_hash" not in wanted):

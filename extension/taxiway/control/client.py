@@ -10,6 +10,7 @@ from taxiway.errors import InputError, RequestError
 
 if TYPE_CHECKING:
     import ssl
+    from datetime import datetime
     from pathlib import Path
 
     import httpx
@@ -90,10 +91,22 @@ class EndpointClient:
         answer = self._post("/predict", body)
         return pd.DataFrame(answer["predictions"], index=rows.index)
 
-    def outcomes(self, outcomes: dict[str, Any]) -> int:
-        """Send the truth for prediction ids; gives how many were accepted."""
-        body = {"outcomes": [{"id": str(name), "outcome": _plain(value)} for name, value in outcomes.items()]}
-        return int(self._post("/outcomes", body)["accepted"])
+    def send_outcomes(
+        self, ids: Sequence[str], outcomes: Sequence[Any], times: Sequence[datetime] | None = None
+    ) -> int:
+        """Send the truth for prediction ids, in one request; gives how many were accepted.
+
+        Parameters
+        ----------
+        ids, outcomes
+            One each.
+        times
+            When each came true; that of receipt if not given.
+        """
+        rows = [{"id": name, "outcome": _plain(value)} for name, value in zip(ids, outcomes, strict=True)]
+        if times is not None:
+            rows = [{**row, "time": time.isoformat()} for row, time in zip(rows, times, strict=True)]
+        return int(self._post("/outcomes", {"outcomes": rows})["accepted"])
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         import httpx

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taxiway.control import agent_process, desired, options
+from taxiway.control import rules as rules_of
 from taxiway.control.client import EndpointClient
 from taxiway.control.ledger import actor, ledger, now, record
 from taxiway.control.retraining import DRIFT_RULES
@@ -18,6 +19,7 @@ from taxiway.errors import InputError, NotFoundError, NotReadyError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from taxiway.control.outcomes import OutcomeStatus, Sent
     from taxiway.packaging.model import Model
     from taxiway.shadow.compare import ShadowReport
 
@@ -131,20 +133,75 @@ class Endpoint:
         """Ask for predictions over HTTP; see ``EndpointClient.predict``."""
         return self.client.predict(rows, ids=ids, times=times)
 
-    def outcomes(self, outcomes: Mapping[str, Any] | pd.Series[Any]) -> int:
-        """Send the truth for predictions, by prediction id; late, repeated and corrected ones are fine.
+    def outcomes(
+        self,
+        outcomes: Mapping[str, Any] | pd.Series[Any] | pd.DataFrame,
+        *,
+        id: str = "id",
+        outcome: str = "outcome",
+        time: str | None = None,
+        on: Sequence[str] = (),
+        tolerance: str | None = None,
+        timezone: str = "UTC",
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Sent:
+        """Send the truth for predictions; of late, repeated and corrected ones the last received holds.
 
         Parameters
         ----------
         outcomes
-            A mapping, or a Series whose index is the prediction ids.
+            A mapping of prediction ids, a Series whose index they are, or a DataFrame of one outcome a row.
+        id, outcome
+            The DataFrame's columns of prediction ids and of outcomes.
+        time
+            Its column of when each outcome came true.
+        on
+            Instead of ``id``: input columns of the Model that the DataFrame has too. The prediction is then
+            the nearest one with these values at or before ``time``; without ``time``, the only one.
+        tolerance
+            How much earlier that prediction may be, such as ``1d``.
+        timezone
+            What times without a zone are in.
+        progress
+            Called with how many were accepted, and of how many.
 
         Returns
         -------
-        int
-            How many were accepted.
+        Sent
+            How many were accepted, an int, whose ``findings`` name what was left out and why.
+
+        Raises
+        ------
+        InputError
+            A column is missing or an outcome cannot be one; nothing was sent.
+        RequestError
+            The endpoint refused or did not answer; sending all again is safe.
         """
-        return self.client.outcomes({str(name): value for name, value in outcomes.items()})
+        import pandas as pd
+
+        from taxiway.control import outcomes as sending
+
+        if not isinstance(outcomes, pd.DataFrame):
+            pairs = {str(name): value for name, value in outcomes.items()}
+            table = pd.DataFrame({id: pd.Series(list(pairs), dtype=object)})
+            outcomes = table.assign(**{outcome: pd.Series(list(pairs.values()), dtype=object)})
+        told = sending.prepare(
+            self.name,
+            outcomes,
+            id=id,
+            outcome=outcome,
+            time=time,
+            on=on,
+            tolerance=tolerance,
+            timezone=timezone,
+        )
+        return sending.send(self.client, told, progress)
+
+    def outcome_status(self) -> OutcomeStatus:
+        """Count the outcomes that arrived: joined, corrected, for unknown ids, and what is odd about them."""
+        from taxiway.control import outcomes as sending
+
+        return sending.status(self.name)
 
     @property
     def client(self) -> EndpointClient:
@@ -239,7 +296,7 @@ class Endpoint:
             Outcomes that the live Model must have got since it went live, or since the last run, so that
             there is something new to learn from.
         rules
-            The rules whose alerts count.
+            The rules whose alerts count: any default rule or one that was set, or ``*`` for every one.
         timeout
             Seconds after which a run is killed and recorded as failed.
         """
@@ -248,6 +305,7 @@ class Endpoint:
             raise InputError(f"There is no notebook at {path}.", hint="Give the path of an .ipynb file.")
         with ledger().transaction() as session:
             desired.get(session, self.name)
+            rules_of.insist(session, self.name, rules)
             row = session.get(TriggerRow, self.name) or TriggerRow(endpoint=self.name, created=now())
             row.notebook, row.parameters = str(path), dict(parameters or {})
             row.rules, row.min_outcomes, row.timeout = list(rules), min_outcomes, timeout
@@ -268,10 +326,46 @@ class Endpoint:
         return readings.drift(self.name)
 
     def performance(self) -> pd.DataFrame:
-        """Give the metric of every window that has outcomes, with its 95 % interval and coverage."""
+        """Give the main metric of every window, real and estimated, oldest first.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a window and role: ``value``, ``low``, ``high`` (95 % interval), ``n`` outcomes and
+            ``coverage`` (share of the predictions) once outcomes are known; ``estimated``,
+            ``estimated_low`` and ``estimated_high``, what was expected without them; ``note``, how that was
+            estimated, or why it cannot be; and every other metric that was measured, by name.
+        """
         from taxiway.control import readings
 
         return readings.performance(self.name)
+
+    def slices(self) -> pd.DataFrame:
+        """Give the performance within each slice of every window that has outcomes, oldest first.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a window, role and slice: the main metric with its 95 % interval, ``gap`` to all other
+            rows, ``p_value`` (Holm's, over the window's slices), ``worse``, and for two classes ``recall``,
+            ``demographic_parity_difference`` and ``equal_opportunity_difference``.
+        """
+        from taxiway.control import readings
+
+        return readings.slices(self.name)
+
+    def concept(self) -> pd.DataFrame:
+        """Give the changes of the error that were noticed, of each Model, oldest first.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a change: ``model``, ``time`` (of the first prediction after it), ``metric``, ``before``,
+            ``after``, ``n`` outcomes after it, and ``method``.
+        """
+        from taxiway.control import readings
+
+        return readings.concept(self.name)
 
     def predictions(self) -> pd.DataFrame:
         """Give the prediction log as a DataFrame: ids, times, Model, role, inputs, outputs."""
@@ -299,6 +393,41 @@ class Endpoint:
                 hint=f"Start one: `taxiway shadow start {self.name} MODEL`.",
             )
         return readings.shadow_report(self.name)
+
+    def rules(
+        self, rules: str | Path | Iterable[Mapping[str, Any]] | None = None, *, delete: Iterable[str] = ()
+    ) -> pd.DataFrame:
+        """Give the rules that hold for the endpoint; set some before, all of them or none.
+
+        Parameters
+        ----------
+        rules
+            A YAML file, or mappings such as ``{"name": "wind-moves", "metric": "psi", "column": "wind",
+            "above": 0.3, "for": "2h", "severity": "critical"}``; ``taxiway.monitoring.rulebook.RuleSpec``
+            tells every field. The name of a default rule changes that one: ``{"name": "new_category",
+            "enabled": False}``.
+        delete
+            Names of rules of this endpoint that are deleted.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a rule: ``name``, ``endpoint`` (empty for all), ``enabled``, ``about`` and so on.
+
+        Raises
+        ------
+        InputError
+            A rule cannot be used; it names the field, and of a file the line.
+        """
+        import pandas as pd
+
+        with ledger().reading() as session:
+            desired.get(session, self.name)
+        if rules is not None:
+            rules_of.apply(ledger(), rules_of.placed(rules, self.name), by=actor(self._channel))
+        for name in delete:
+            rules_of.delete(ledger(), name, self.name, by=actor(self._channel))
+        return pd.DataFrame(rules_of.listed(ledger(), self.name))
 
     def alerts(self) -> pd.DataFrame:
         """Give the endpoint's alerts, newest first."""

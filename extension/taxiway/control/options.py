@@ -19,6 +19,8 @@ from taxiway.errors import InputError
 
 Device = Literal["auto", "cpu", "gpu"]
 DEVICES: tuple[Device, ...] = ("auto", "cpu", "gpu")
+Detector = Literal["adwin", "page_hinkley"]
+DETECTORS: tuple[Detector, ...] = ("adwin", "page_hinkley")
 LOOPBACK = "127.0.0.1"
 LONGEST_SOCKET = 100  # bytes of a Unix socket's path: 107 on Linux, 103 on macOS
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
@@ -38,6 +40,8 @@ def merge(
     bake: Bake | float | None = None,
     tls_certificate: str | Path | None = None,
     tls_key: str | Path | None = None,
+    group: str | None = None,
+    detector: str | None = None,
 ) -> Options:
     """Change an endpoint's options by what was given; None keeps what it has.
 
@@ -51,6 +55,10 @@ def merge(
         An empty path lets it listen on host and port again.
     tls_certificate, tls_key
         Two empty paths let it serve HTTP again.
+    group
+        An empty one stops judging Models as rankings.
+    detector
+        One of ``DETECTORS``.
 
     Raises
     ------
@@ -75,6 +83,14 @@ def merge(
         given["bake"] = _bake(bake)
     if tls_certificate is not None or tls_key is not None:
         given["tls"] = _tls(str(tls_certificate or ""), str(tls_key or ""))
+    if group is not None:
+        given["group"] = group or None
+    if detector is not None:
+        if detector not in DETECTORS:
+            raise InputError(
+                f"{detector!r} is not a change detector.", hint=f"Use one of {', '.join(DETECTORS)}."
+            )
+        given["detector"] = detector if detector != DETECTORS[0] else None
     after.update(given)
     return {name: value for name, value in after.items() if value is not None}
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from taxiway.control import desired, parts
 from taxiway.control.ledger import ledger
-from taxiway.control.tables import WindowRow
+from taxiway.control.tables import ConceptRow, WindowRow
 from taxiway.control.views import main_metric
 from taxiway.errors import ConflictError
 from taxiway.packaging import registry
@@ -33,6 +33,26 @@ DRIFT_COLUMNS = (
 )
 PERFORMANCE_COLUMNS = ("window", "model", "role", "metric", "value", "low", "high", "n", "coverage")
 
+ESTIMATED = {"estimated": "value", "estimated_low": "low", "estimated_high": "high", "note": "text"}
+SLICE_COLUMNS = (
+    "window",
+    "model",
+    "role",
+    "column",
+    "slice",
+    "name",
+    "metric",
+    "value",
+    "low",
+    "high",
+    "n",
+    "coverage",
+    "gap",
+    "p_value",
+    "worse",
+)
+CONCEPT_COLUMNS = ("model", "time", "metric", "before", "after", "n", "method")
+
 
 def drift(endpoint: str) -> pd.DataFrame:
     """Give one row per window and column, oldest window first."""
@@ -46,13 +66,60 @@ def drift(endpoint: str) -> pd.DataFrame:
 
 
 def performance(endpoint: str) -> pd.DataFrame:
-    """Give the main metric of every window that has outcomes, oldest first."""
+    """Give the main metric of every window that has outcomes or an estimate, oldest first."""
     rows = []
     for window in _windows(endpoint):
-        metric = main_metric(window.performance)
-        if metric is not None:
-            rows.append({"window": window.start, "model": window.model, "role": window.role, **metric})
-    return _frame(rows, PERFORMANCE_COLUMNS)
+        metric, estimated = main_metric(window.performance), window.estimated
+        if metric is None and estimated is None:
+            continue
+        row: dict[str, object] = {"window": window.start, "model": window.model, "role": window.role}
+        if estimated is not None:
+            row["metric"] = estimated["metric"]
+            row |= {name: estimated[key] for name, key in ESTIMATED.items()}
+        if window.performance:
+            others = window.performance["metrics"].items()
+            row |= {name: one["value"] for name, one in others if name != window.performance["metric"]}
+        rows.append({**row, **(metric or {})})
+    return _frame(rows, (*PERFORMANCE_COLUMNS, *ESTIMATED))
+
+
+def slices(endpoint: str) -> pd.DataFrame:
+    """Give the performance within each slice of every window, oldest first."""
+    rows = []
+    for window in _windows(endpoint):
+        measured = window.performance or {}
+        for one in measured.get("slices", ()):
+            main = one["metrics"].get(measured["metric"]) or {}
+            others = {name: other["value"] for name, other in one["metrics"].items()}
+            others.pop(measured["metric"], None)
+            rows.append(
+                {
+                    **{"window": window.start, "model": window.model, "role": window.role},
+                    **{name: one[name] for name in ("column", "value", "name", "gap", "p_value", "worse")},
+                    **{"slice": one["value"], "metric": measured["metric"], "n": one["n_labelled"]},
+                    **{name: main.get(name) for name in ("value", "low", "high")},
+                    "coverage": one["coverage"],
+                    **others,
+                }
+            )
+    return _frame(rows, SLICE_COLUMNS)
+
+
+def concept(endpoint: str) -> pd.DataFrame:
+    """Give the changes of the error that were noticed, of each Model, oldest first."""
+    import pandas as pd
+
+    with ledger().reading() as session:
+        desired.get(session, endpoint)
+        found = list(session.scalars(select(ConceptRow).where(ConceptRow.endpoint == endpoint)))
+    rows = [
+        {"model": row.model, "metric": row.state["metric"], "method": row.state["method"], **change}
+        for row in found
+        for change in row.state["changes"]
+    ]
+    frame = pd.DataFrame(rows, columns=CONCEPT_COLUMNS)
+    frame["time"] = pd.to_datetime(frame["time"], utc=True)
+    return frame.sort_values("time", kind="stable").reset_index(drop=True)
 
 
 def predictions(endpoint: str) -> pd.DataFrame:
@@ -122,5 +189,6 @@ def _frame(rows: list[dict[str, object]], columns: tuple[str, ...]) -> pd.DataFr
     import pandas as pd
 
     frame = pd.DataFrame(rows, columns=columns if not rows else None)
+    frame = frame.assign(**{name: None for name in columns if name not in frame})
     frame["window"] = pd.to_datetime(frame["window"], utc=True)
     return frame[[*columns, *[name for name in frame.columns if name not in columns]]]
