@@ -1,10 +1,8 @@
-"""Watching: drift, alerts, and what happened."""
+"""Watching: drift, and what happened."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from taxiway.cli import show
 from taxiway.cli.app import EndpointName, Json, app
@@ -36,37 +34,6 @@ def drift(endpoint: EndpointName, json_: Json = False) -> None:
         },
         empty=f"No window of {detail['live']} has been monitored yet.",
         title=f"{endpoint}, window from {newest['start'][:16].replace('T', ' ')}, {newest['rows']} rows",
-    )
-    return None
-
-
-@app.command()
-def alerts(
-    endpoint: Annotated[str | None, typer.Argument(help="Only this endpoint's.")] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Resolved ones too.")] = False,
-    acknowledge: Annotated[int | None, typer.Option(help="Mark this alert as seen.", metavar="ID")] = None,
-    json_: Json = False,
-) -> None:
-    """List open alerts."""
-    from taxiway.control import api, views
-
-    if acknowledge is not None:
-        api.acknowledge(acknowledge, channel="cli")
-    rows = views.alerts(endpoint, include_resolved=all_)
-    if json_:
-        return show.as_json(rows)
-    show.table(
-        rows,
-        {
-            "ID": "id",
-            "ENDPOINT": "endpoint",
-            "SEVERITY": "severity",
-            "STATE": "state",
-            "ALERT": "title",
-            "LAST SEEN": lambda row: show.local_time(row["last_seen"]),
-            "COUNT": "count",
-        },
-        empty="No open alerts.",
     )
     return None
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from taxiway.control.ledger import Ledger
+from taxiway.control.ledger import Ledger, ledger
 from taxiway.control.tables import (
     AlertRow,
     DeliveryRow,
@@ -34,18 +34,23 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 log = logging.getLogger("taxiway.agent")
 
 
-def render(ledger: Ledger) -> bytes:
+def render(book: Ledger) -> bytes:
     """Write the exposition, in the Prometheus text format 0.0.4."""
     from prometheus_client import CollectorRegistry, generate_latest
 
     class Collector:
         def collect(self) -> Iterator[Metric]:
-            with ledger.reading() as session:
+            with book.reading() as session:
                 yield from _families(session)
 
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Collector())
     return generate_latest(registry)
+
+
+def rendered() -> bytes:
+    """Write the exposition of the ledger that the settings name."""
+    return render(ledger())
 
 
 def _families(session: Session) -> Iterator[Metric]:
@@ -137,7 +142,7 @@ def _of_sinks(session: Session) -> Iterator[Metric]:
     yield from (failures, waiting)
 
 
-def serve(ledger: Ledger) -> ThreadingHTTPServer | None:
+def serve(book: Ledger) -> ThreadingHTTPServer | None:
     """Serve metrics to this machine, if a port is set; a port that is taken is told in the log."""
     port = settings().metrics_port
     if not port:
@@ -147,7 +152,7 @@ def serve(ledger: Ledger) -> ThreadingHTTPServer | None:
     except OSError as error:
         log.error("metrics cannot be served on port %s: %s", port, error)
         return None
-    server.ledger = ledger
+    server.ledger = book
     threading.Thread(target=server.serve_forever, name="taxiway-metrics", daemon=True).start()
     return server
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from sqlalchemy import select
+from sqlalchemy import select, true
 from sqlalchemy.orm import Session
 
 from taxiway.control import desired
@@ -242,8 +242,8 @@ class RunSupervisor:
                 return
             alerts = session.scalars(
                 select(AlertRow)
-                .where(AlertRow.endpoint == name, AlertRow.state != "resolved")
-                .where(AlertRow.rule.in_(trigger.rules))
+                .where(AlertRow.endpoint == name, AlertRow.state.in_(("firing", "acknowledged")))
+                .where(true() if "*" in trigger.rules else AlertRow.rule.in_(trigger.rules))
                 .order_by(AlertRow.last_seen.desc(), AlertRow.id)
             ).all()
             known = desired.labelled(session, name, endpoint.live)

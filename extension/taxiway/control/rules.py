@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
@@ -26,6 +29,32 @@ def specs_of(session: Session, endpoint: str) -> list[RuleSpec]:
     query = select(RuleRow).where(RuleRow.endpoint.in_(("", endpoint)))
     rows = sorted(session.scalars(query), key=lambda row: (row.endpoint != "", row.name))
     return list({row.name: parse_rule({"name": row.name, **row.definition}) for row in rows}.values())
+
+
+def placed(rules: str | Path | Iterable[Mapping[str, Any]], endpoint: str) -> list[Placed]:
+    """Read rules of an endpoint: a YAML file, or mappings.
+
+    Raises
+    ------
+    InputError
+        One cannot be used, or is of another endpoint.
+    """
+    from taxiway.monitoring.rulefile import Placed, read_rules
+
+    if isinstance(rules, str | Path):
+        found = read_rules(Path(rules).expanduser())
+    else:
+        found = []
+        for number, rule in enumerate(rules, 1):
+            values = dict(rule)
+            found.append(Placed(str(values.pop("endpoint", "")), parse_rule(values), number))
+    for one in found:
+        if one.endpoint not in ("", endpoint):
+            raise InputError(
+                f"Rule {one.spec.name!r} is of {one.endpoint}, not of {endpoint}.",
+                hint="`taxiway rules apply` takes rules of several endpoints.",
+            )
+    return [replace(one, endpoint=endpoint) for one in found]
 
 
 def apply(ledger: Ledger, placed: Sequence[Placed], *, by: str) -> None:
@@ -134,6 +163,40 @@ def listed(ledger: Ledger, endpoint: str | None = None) -> list[Json]:
     return entries
 
 
+def find(ledger: Ledger, name: str, endpoint: str = "") -> Json:
+    """Find a rule: one of the endpoint, else of all, else the default one.
+
+    Raises
+    ------
+    NotFoundError
+        There is none of that name.
+    """
+    found = [entry for entry in listed(ledger, endpoint or None) if entry["name"] == name]
+    mine = [entry for entry in found if entry["endpoint"] == endpoint] or [
+        entry for entry in found if not entry["endpoint"]
+    ]
+    if mine:
+        return mine[0]
+    with ledger.reading() as session:
+        raise _unknown(session, name, endpoint)
+
+
+def insist(session: Session, endpoint: str, names: Iterable[str]) -> None:
+    """Ask that rules be known, by default or because they were set; ``*`` is every one.
+
+    Raises
+    ------
+    InputError
+        One is not.
+    """
+    known = {*DEFAULT_RULES, *(spec.name for spec in specs_of(session, endpoint)), "*"}
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, sorted(known), 3)
+            hint = f"Did you mean {' or '.join(near)}?" if near else "`taxiway rules list` lists them."
+            raise InputError(f"There is no rule {name[:60]!r}.", hint=hint)
+
+
 def rehearse(ledger: Ledger, placed: Iterable[Placed]) -> list[Json]:
     """Say what would have fired on the stored windows, had these rules been set.
 
@@ -145,8 +208,6 @@ def rehearse(ledger: Ledger, placed: Iterable[Placed]) -> list[Json]:
         For each rule of these, endpoint and column: ``windows`` in which it would have held, the ``last``
         of them, and its ``title``.
     """
-    from dataclasses import replace
-
     from taxiway.control import alerting
     from taxiway.monitoring.rulebook import evaluate
     from taxiway.packaging import registry

@@ -182,7 +182,7 @@ def _endpoint(session: Session, row: EndpointRow) -> Json:
     judged = [performance for performance in performances if performance and performance["n_labelled"]]
     drifted = sorted({entry["column"] for entry in newest or [] if entry["drifted"]})
     open_alerts = session.scalars(
-        select(AlertRow).where(AlertRow.endpoint == row.name, AlertRow.state != "resolved")
+        select(AlertRow).where(AlertRow.endpoint == row.name, AlertRow.state.in_(("firing", "acknowledged")))
     ).all()
     return {
         "name": row.name,

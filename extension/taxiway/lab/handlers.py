@@ -259,6 +259,20 @@ class AgentHandler(TaxiwayHandler):
         await self.answer(self.service.start_agent() if action == "start" else self.service.stop_agent())
 
 
+class MetricsHandler(TaxiwayHandler):
+    """Alerts, drift and performance, for Prometheus (with a token of this server as its credentials)."""
+
+    _track_activity = False
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        """Return the exposition."""
+        body = await self.service.metrics()
+        self.set_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+        self.finish(body, set_content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
 class StreamHandler(TaxiwayHandler):
     """The overview as server-sent events: now, and whenever it changes."""
 
@@ -301,6 +315,7 @@ def routes() -> list[tuple[str, type[TaxiwayHandler]]]:
     return [
         (rf"{api}/overview", OverviewHandler),
         (rf"{api}/stream", StreamHandler),
+        (rf"{api}/metrics", MetricsHandler),
         (rf"{api}/endpoints/{_NAME}", EndpointHandler),
         (rf"{api}/endpoints/{_NAME}/columns/{_NAME}", ColumnHandler),
         (rf"{api}/endpoints/{_NAME}/columns/{_NAME}/history", ColumnHistoryHandler),

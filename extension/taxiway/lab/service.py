@@ -41,6 +41,10 @@ class Service:
         """Return everything that the panel shows."""
         return await self._call(_VIEWS, "overview")
 
+    async def metrics(self) -> bytes:
+        """Return alerts, drift and performance in the Prometheus text format."""
+        return bytes(cast(bytes, await self._call("taxiway.control.exposition", "rendered")))
+
     async def change_token(self) -> str:
         """Return a text that differs whenever the overview may differ."""
         return str(await self._call(_VIEWS, "change_token"))
