@@ -10,7 +10,7 @@ from taxiway.monitoring import metrics as measures
 from taxiway.monitoring.intervals import Estimate, mean_interval, share_difference, wilson
 from taxiway.monitoring.performance import LOWER_IS_BETTER, METRICS, Outputs, SlicePerformance, labelled
 from taxiway.monitoring.ranking import rankings
-from taxiway.monitoring.statistics import chi2_test, holm
+from taxiway.monitoring.statistics import holm
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,13 +109,14 @@ def _slice(
 
 def _p_value(mine: NDArray[np.float64], rest: NDArray[np.float64], *, is_share: bool) -> float:
     import numpy as np
-    from scipy.stats import ttest_ind
+    from scipy.stats import chi2_contingency, fisher_exact, ttest_ind
 
     if is_share:
-        counts = [np.array([part.sum(), len(part) - part.sum()]) for part in (mine, rest)]
-        if not sum(counts).all():  # type: ignore[union-attr]
-            return 1.0
-        return chi2_test(*counts)[1]
+        table = np.array([[part.sum(), len(part) - part.sum()] for part in (mine, rest)])
+        if not table.sum(axis=0).all():
+            return 1.0  # all are right, or none is
+        found = chi2_contingency(table, correction=False)
+        return float(fisher_exact(table).pvalue if found.expected_freq.min() < 5 else found.pvalue)
     if mine.std() == 0 and rest.std() == 0:
         return 1.0 if mine[0] == rest[0] else 0.0
     return float(ttest_ind(mine, rest, equal_var=False).pvalue)
