@@ -157,8 +157,9 @@ def chi2_holds(reference: NDArray[np.float64], window: NDArray[np.float64]) -> N
     n, m = reference.sum(axis=-1, keepdims=True), window.sum(axis=-1, keepdims=True)
     expected = np.where(filled, both * np.minimum(n, m) / (n + m), np.inf)
     few = (expected < 5).sum(axis=-1) <= 0.2 * filled.sum(axis=-1)
-    holds: NDArray[np.bool_] = (expected.min(axis=-1, initial=np.inf) >= 1) & few
-    return holds | (filled.sum(axis=-1) <= 2)
+    two: NDArray[np.bool_] = filled.sum(axis=-1) <= 2
+    holds: NDArray[np.bool_] = two | (expected.min(axis=-1, initial=np.inf) >= 1) & few
+    return holds
 
 
 def fisher_rows(reference: NDArray[np.float64], window: NDArray[np.float64]) -> NDArray[np.bool_]:
