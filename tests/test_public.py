@@ -36,6 +36,7 @@ EXPECTED = [
     "load",
     "models",
     "package",
+    "profile",
     "signature_of",
     "tag",
     "untag",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from taxiway.control.models import import_model as import_model
     from taxiway.control.models import tag as tag
     from taxiway.control.models import untag as untag
+    from taxiway.control.profiling import profile as profile
     from taxiway.errors import TaxiwayError as TaxiwayError
     from taxiway.packaging import package as package
     from taxiway.packaging.inference import signature_of as signature_of
@@ -37,6 +38,7 @@ _HOMES = {
     "load": ("taxiway.packaging.loading", "load"),
     "models": ("taxiway.packaging.registry", "list_models"),
     "package": ("taxiway.packaging", "package"),
+    "profile": ("taxiway.control.profiling", "profile"),
     "signature_of": ("taxiway.packaging.inference", "signature_of"),
     "tag": ("taxiway.control.models", "tag"),
     "untag": ("taxiway.control.models", "untag"),
@@ -54,6 +56,7 @@ __all__ = [
     "load",
     "models",
     "package",
+    "profile",
     "signature_of",
     "tag",
     "untag",

@@ -15,6 +15,7 @@ from taxiway.cli import (
     watching,
 )
 from taxiway.cli.app import agent_app, app, endpoints_app, models_app, retrain_app, shadow_app
+from taxiway.cli.profile import profile_app
 
 __all__ = [
     "alerts",
@@ -39,5 +40,6 @@ for name, group in {
     "rules": rules.rules_app,
     "sinks": alerts.sinks_app,
     "agent": agent_app,
+    "profile": profile_app,
 }.items():
     app.add_typer(group, name=name)

@@ -17,9 +17,13 @@ from taxiway.control.tables import EndpointRow, ObservationRow, TriggerRow
 from taxiway.errors import InputError, NotFoundError, NotReadyError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import pandas as pd
 
     from taxiway.control.outcomes import OutcomeStatus, Sent
+    from taxiway.monitoring.sketches import View
+    from taxiway.monitoring.windows import Unit
     from taxiway.packaging.model import Model
     from taxiway.shadow.compare import ShadowReport
 
@@ -366,6 +370,34 @@ class Endpoint:
         from taxiway.control import readings
 
         return readings.concept(self.name)
+
+    def profile(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        unit: Unit | None = None,
+        slice: str | None = None,
+    ) -> list[View]:
+        """Give the live Model's stored windows as whylogs profiles, merged.
+
+        Parameters
+        ----------
+        since, until
+            Windows that begin within; times without a zone are UTC.
+        unit
+            One profile for each ``hour``, ``day``, ``week`` or ``month``; None for one of all.
+        slice
+            Of these rows only: ``column=value`` of a declared slice.
+
+        Returns
+        -------
+        list of whylogs.core.DatasetProfileView
+            Oldest first; each tells in its metadata what it is of.
+        """
+        from taxiway.control import stored
+
+        return stored.merged(self.name, since=since, until=until, unit=unit, slice=slice)
 
     def predictions(self) -> pd.DataFrame:
         """Give the prediction log as a DataFrame: ids, times, Model, role, inputs, outputs."""

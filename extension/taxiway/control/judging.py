@@ -55,7 +55,7 @@ class Case:
     @cached_property
     def profile(self) -> profiles.View:
         """The window's profile."""
-        return stored.load(self.ledger, self.window, self.model)
+        return stored.load(self.ledger, self.window)
 
     @property
     def complete(self) -> bool:

@@ -23,7 +23,6 @@ from taxiway.control.ledger import now as present
 from taxiway.control.tables import EndpointRow, PartRow, SliceRow, WindowRow
 from taxiway.monitoring import profiles
 from taxiway.monitoring.windows import Unit, start_of, window_end
-from taxiway.packaging import registry
 from taxiway.settings import settings
 
 EVERY_SECONDS = 3600.0
@@ -139,8 +138,7 @@ def _views(ledger: Ledger, rows: Iterable[stored.Stored]) -> list[profiles.View]
     views = []
     for row in rows:
         try:
-            model = registry.load(row.model) if isinstance(row, SliceRow) else None
-            views.append(stored.load(ledger, row, model))
+            views.append(stored.load(ledger, row))
         except stored.LostProfileError as error:
             log.error("%s: %s", row.endpoint, error)
     return views

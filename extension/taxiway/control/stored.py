@@ -21,6 +21,7 @@ from taxiway.monitoring import log as prediction_log
 from taxiway.monitoring import profiles
 from taxiway.monitoring.slices import Slicing, slicings, split
 from taxiway.monitoring.windows import Unit, start_of, window_end
+from taxiway.settings import settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +54,15 @@ def slicings_of(model: Model) -> list[Slicing]:
     return slicings([name for name in model.slices if reference.get_column(name)], reference)
 
 
-def write(view: profiles.View, window: WindowRow, *, rows: int, named: str = "") -> Path:
+@lru_cache(maxsize=64)
+def _slicings_of(store: Path, tag: str) -> list[Slicing]:
+    """Load a Model for its slices once: every file of it is checked at that, whatever its size."""
+    from taxiway.packaging import registry
+
+    return slicings_of(registry.load(tag))
+
+
+def write(view: profiles.View, window: WindowRow, *, rows: int, named: str = "", source: str = "") -> Path:
     """Write the profile of a window, or of the slice ``named`` of it, aside from all others."""
     kind = "slices" if named else "profiles"
     file = f"{window.start:%Y%m%dT%H}-{window.role}-{secrets.token_hex(6)}.bin"
@@ -66,6 +75,7 @@ def write(view: profiles.View, window: WindowRow, *, rows: int, named: str = "")
         end=window.end.isoformat(),
         slice=named,
         rows=str(rows),
+        source=source,
     )
     return profiles.write(view, parts.folder(window.endpoint) / kind / file)
 
@@ -84,8 +94,6 @@ def with_rows(ledger: Ledger, window: WindowRow, frame: pd.DataFrame) -> list[Wi
     list of WindowRow and SliceRow
         To be merged into the ledger together with the rows' file: until then nothing has changed.
     """
-    from taxiway.packaging import registry
-
     with ledger.reading() as session:
         span = parts.Windows(session, window.endpoint).span(window.start, window.model, window.role)
         if span is not None:
@@ -100,18 +108,17 @@ def with_rows(ledger: Ledger, window: WindowRow, frame: pd.DataFrame) -> list[Wi
         )
         slices = {(one.column, one.value): one for one in session.scalars(of_slices)}
     try:
-        model = registry.load(window.model)
-        parted = slicings_of(model)
+        parted = _slicings_of(settings().store, window.model)
     except TaxiwayError as error:  # the Model is gone: its predictions are not lost for it
         log.warning("%s: no slices of %s: %s", window.endpoint, window.model, error)
-        model, parted = None, []
+        parted = []
     window.rows = len(frame) + (known.rows if known else 0)
-    window.profile = str(write(_added(ledger, known, frame, window, model), window, rows=window.rows))
+    window.profile = str(write(_added(ledger, known, frame, window), window, rows=window.rows))
     changed: list[WindowRow | SliceRow] = [window]
     for column, value, _, rows in split(frame, parted):
         before, chosen = slices.get((column, value)), frame[rows]
         total = len(chosen) + (before.rows if before else 0)
-        view = _added(ledger, before, chosen, window, model)
+        view = _added(ledger, before, chosen, window)
         path = write(view, window, rows=total, named=f"{column}={value}")
         changed.append(
             SliceRow(
@@ -128,20 +135,18 @@ def with_rows(ledger: Ledger, window: WindowRow, frame: pd.DataFrame) -> list[Wi
     return changed
 
 
-def _added(
-    ledger: Ledger, known: Stored | None, frame: pd.DataFrame, window: WindowRow, model: Model | None
-) -> profiles.View:
+def _added(ledger: Ledger, known: Stored | None, frame: pd.DataFrame, window: WindowRow) -> profiles.View:
     view = profiles.profile(prediction_log.model_frame(frame), time=window.start)
     if known is None:
         return view
     try:
-        return profiles.merge([load(ledger, known, model), view])
+        return profiles.merge([load(ledger, known), view])
     except LostProfileError as error:
         log.error("%s: %s It is begun anew.", window.endpoint, error)
         return view
 
 
-def load(ledger: Ledger, row: Stored, model: Model | None = None) -> profiles.View:
+def load(ledger: Ledger, row: Stored) -> profiles.View:
     """Read a stored profile; one that is damaged or gone is made again from the prediction log.
 
     Raises
@@ -154,7 +159,7 @@ def load(ledger: Ledger, row: Stored, model: Model | None = None) -> profiles.Vi
         return profiles.read(path)
     except (CorruptionError, NotFoundError) as error:
         log.error("%s: %s It is made again from the prediction log.", row.endpoint, error)
-        view = _again(ledger, row, model)
+        view = _again(ledger, row)
         if view is None:
             raise LostProfileError(
                 f"{path} is damaged, and its predictions are not kept any more.",
@@ -163,16 +168,14 @@ def load(ledger: Ledger, row: Stored, model: Model | None = None) -> profiles.Vi
         return profiles.read(profiles.write(view, path))
 
 
-def _again(ledger: Ledger, row: Stored, model: Model | None) -> profiles.View | None:
+def _again(ledger: Ledger, row: Stored) -> profiles.View | None:
     """Profile the rows of a window, or of a slice of it, file by file."""
     with ledger.reading() as session:
         window = session.get(WindowRow, (row.endpoint, row.start, row.model, row.role))
         files = parts.of_window(session, window) if window is not None else []
     parted = None
     if isinstance(row, SliceRow):
-        if model is None:
-            return None
-        parted = [one for one in slicings_of(model) if one.column == row.column]
+        parted = [one for one in _slicings_of(settings().store, row.model) if one.column == row.column]
     views = []
     for file in files:
         frame = parts.read([file])
@@ -254,10 +257,7 @@ def merged(
 
 
 def _merged(book: Ledger, group: list[Stored], rows: dict[datetime, WindowRow], named: str) -> profiles.View:
-    from taxiway.packaging import registry
-
-    model = registry.load(group[0].model) if named else None
-    view = profiles.merge([load(book, row, model) for row in group])
+    view = profiles.merge([load(book, row) for row in group])
     first, last = group[0], rows[group[-1].start]
     return profiles.describe(
         view,

@@ -141,7 +141,8 @@ def describe(view: View, **facts: str) -> View:
     Parameters
     ----------
     facts
-        ``endpoint``, ``model``, ``role``, ``start``, ``end``, ``slice``, ``rows``: all that are known.
+        ``endpoint``, ``model``, ``role``, ``start``, ``end``, ``slice``, ``rows``, ``source``: all
+        that are known.
     """
     from taxiway import __version__
 
