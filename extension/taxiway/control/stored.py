@@ -55,7 +55,7 @@ def slicings_of(model: Model) -> list[Slicing]:
 
 
 @lru_cache(maxsize=64)
-def _slicings_of(store: Path, tag: str) -> list[Slicing]:
+def _slicings_of(_store: Path, tag: str) -> list[Slicing]:
     """Load a Model for its slices once: every file of it is checked at that, whatever its size."""
     from taxiway.packaging import registry
 
