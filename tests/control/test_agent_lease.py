@@ -7,11 +7,12 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from taxiway.control import agent_process
 from taxiway.control.lease import DeposedError, Lease
-from taxiway.control.ledger import Ledger, now
+from taxiway.control.ledger import REVISION, Ledger, ledger, now
 from taxiway.control.tables import EventRow, LeaseRow
 from tests.control.agents import Agents, frozen
 from tests.waiting import wait_until
@@ -79,7 +80,7 @@ def test_who_stands_by_is_not_misled_by_a_clock_that_is_set(
     assert waiting.take() is None
 
 
-def test_who_stands_by_takes_over_from_one_that_was_killed(agents: Agents) -> None:
+def test_who_stands_by_takes_over_from_one_that_was_killed(ledger_url: str, agents: Agents) -> None:
     agents.ask("rain")
     first = agents.start("--standby")
     agents.works(first)
@@ -87,7 +88,7 @@ def test_who_stands_by_takes_over_from_one_that_was_killed(agents: Agents) -> No
     agents.ready("rain")
     wait_until(lambda: agent_process.standing_by() == [second.pid], "the second to stand by")
     first.kill()
-    agents.works(second, seconds=10)
+    agents.works(second)
     first.wait()
     agents.ask("rain", 1)
     agents.ready("rain", 1)
@@ -128,3 +129,62 @@ def test_a_frozen_holder_finds_itself_deposed_and_touches_nothing(agents: Agents
     assert agent_process.status().pid == second.pid
     assert agents.events("agent stopped") == []
     assert "no longer renewed" in agents.events("agent started")[-1].text
+
+
+def test_a_lease_that_is_renewed_is_nothing_to_read_the_ledger_anew_for(ledger_url: str) -> None:
+    book = Ledger(ledger_url)
+    lease = Lease(book, 60)
+    lease.take()
+    before, expires = book.data_version(), _expires(book)
+    lease.renew("watching")
+    assert _expires(book) > expires
+    assert book.data_version() == before
+    lease.drop()
+    assert book.data_version() != before
+
+
+def _expires(book: Ledger) -> object:
+    with book.reading() as session:
+        return session.get_one(LeaseRow, "agent").expires
+
+
+def test_an_agent_whose_ledger_a_newer_taxiway_has_changed_ends_and_is_replaced(
+    agents: Agents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def upgrade(revision: str) -> None:
+        with ledger().engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = :one"), {"one": revision})
+
+    first = agents.start()
+    agents.works(first)
+    waiting, told = agents.start("--standby"), agents.home / "agent.log"
+    wait_until(lambda: "standing by while" in told.read_text(), "the second to stand by")
+    upgrade("9999")
+    assert first.wait(20) == 4
+    assert waiting.wait(20) == 4, "nor may one take over that is as old"
+    assert "revision is 9999 by now" in told.read_text()
+    upgrade(REVISION)
+    agents.ask("rain")
+    second = agent_process.start().pid  # by the next caller
+    agents.ready("rain")
+    assert second not in (None, first.pid)
+    # One that does not look for itself, because it is of a version that did not yet
+    monkeypatch.setattr("taxiway.control.loops.REVISION", "of this process")
+    wait_until(lambda: agent_process.status().outdated, "its journal")
+    assert agent_process.start().pid not in (None, second)
+
+
+def test_what_holds_although_all_is_well_is_shown(agents: Agents) -> None:
+    from typer.testing import CliRunner
+
+    from taxiway.cli.commands import app
+    from taxiway.control.api import endpoint
+
+    note = "It may use 2 GiB of memory."
+    agents.works(agents.start())
+    agents.ask("rain")
+    agents.ready("rain")
+    agents.fake.spoil("rain", notes=[note])
+    wait_until(lambda: agents.seen("rain").notes == [note], "the note")  # type: ignore[union-attr]
+    assert note in CliRunner().invoke(app, ["endpoints", "show", "rain"]).output
+    assert note in endpoint("rain")._repr_mimebundle_()["text/html"]
