@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -143,7 +143,7 @@ def test_a_lease_that_is_renewed_is_nothing_to_read_the_ledger_anew_for(ledger_u
     assert book.data_version() != before
 
 
-def _expires(book: Ledger) -> object:
+def _expires(book: Ledger) -> datetime:
     with book.reading() as session:
         return session.get_one(LeaseRow, "agent").expires
 
