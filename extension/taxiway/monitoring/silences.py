@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from taxiway.errors import InputError
@@ -153,6 +154,7 @@ def as_cron(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=256)
 def _fields(cron: str) -> list[frozenset[int]]:
     parts = cron.lower().split()
     if len(parts) != len(_FIELDS):
