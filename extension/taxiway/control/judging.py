@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from taxiway.control import measuring, parts, stored
+from taxiway.control import measuring, parts, stored, together
 from taxiway.control.labels import Labels
 from taxiway.control.ledger import Ledger, record
 from taxiway.control.tables import EndpointRow, PartRow, WindowRow
@@ -127,6 +127,7 @@ def _judge_window(ledger: Ledger, row: EndpointRow, window: WindowRow, labels: L
         found |= {
             "performance": measuring.performance_of(case),
             "estimated": measuring.estimated_of(case),
+            "multivariate": together.multivariate_of(case),
         }
     with ledger.transaction() as session:
         current = session.get(WindowRow, (row.name, window.start, window.model, window.role))
@@ -138,7 +139,9 @@ def _judge_window(ledger: Ledger, row: EndpointRow, window: WindowRow, labels: L
 
 
 def _drift(case: Case) -> list[Any]:
-    return [asdict(one) for one in drift(case.reference, case.profile)]
+    """Compare column by column; outputs contribute nothing, since they follow from the inputs."""
+    weights = case.model.importances or dict.fromkeys(case.model.signature.names, 1.0)
+    return [asdict(one) for one in drift(case.reference, case.profile, weights=weights)]
 
 
 def _quality(case: Case) -> list[Any]:

@@ -100,7 +100,8 @@ def _of_last(model: Any, features: Any) -> NDArray[np.float64] | None:
     dense = features.toarray() if hasattr(features, "toarray") else features
     spread = np.nanstd(np.asarray(dense, dtype=float), axis=0)
     slopes: NDArray[np.float64] = np.abs(np.atleast_2d(np.asarray(coefficients, dtype=float))).mean(axis=0)
-    return slopes * spread
+    weights: NDArray[np.float64] = slopes * spread
+    return weights
 
 
 def _column_of(feature: str, columns: list[str]) -> str | None:

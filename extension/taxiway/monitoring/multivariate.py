@@ -222,7 +222,7 @@ def _placements(
 def _interval(
     auc: float, placed: list[tuple[NDArray[np.float64], NDArray[np.float64]]]
 ) -> tuple[float, float]:
-    """Give DeLong's 95 % interval of the mean of the folds, on the logit scale, so that it is within 0 to 1."""
+    """Give DeLong's 95 % interval of the mean of the folds, on the logit scale: it is within 0 to 1."""
     import numpy as np
 
     variance = (

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from taxiway.packaging.model import REFERENCE, REQUIREMENTS, Model
+from taxiway.packaging.reference_rows import FILE as REFERENCE_ROWS
 
 if TYPE_CHECKING:
     from taxiway.signature import Column
@@ -95,7 +96,7 @@ def between(before: Model, after: Model) -> Difference:
 
 def _facts(before: Model, after: Model) -> Iterator[Change]:
     names = ("name", "framework", "task", "classes", "target", "description", "size_bytes")
-    more = ("runtime", "engine", "slices", "latency_ms")
+    more = ("runtime", "engine", "slices", "latency_ms", "importances", "reference_rows")
     said = [
         {
             **{name: getattr(one, name) for name in names},
@@ -180,7 +181,7 @@ def _own_files(model: Model) -> dict[str, str]:
     return {
         name: value
         for name, value in model.manifest.files.items()
-        if name != REFERENCE and not name.endswith((".json", ".txt"))
+        if name not in (REFERENCE, REFERENCE_ROWS) and not name.endswith((".json", ".txt"))
     }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taxiway.errors import ParityError
-from taxiway.packaging import checks, digest, environment, parity
+from taxiway.packaging import checks, digest, environment, parity, reference_rows
 from taxiway.packaging.frameworks import Adapter, Answers, Export
 from taxiway.packaging.manifest import Lineage, Manifest, files_in
 from taxiway.packaging.model import (
@@ -49,6 +49,9 @@ class Draft:
     description: str
     metrics: Mapping[str, float]
     slices: tuple[str, ...]
+    importances: Mapping[str, float]
+    weighed: bool
+    reference_rows: pd.DataFrame | None
     latency_ms: float
     waived: tuple[str, ...]
     pins: tuple[str, ...]
@@ -86,6 +89,9 @@ class Draft:
             runtime=self.export.runtime,
             engine=self.export.engine,
             slices=self.slices,
+            importances=self.importances,
+            weighed=self.weighed,
+            reference_rows=0 if self.reference_rows is None else len(self.reference_rows),
             latency_ms=self.latency_ms,
             waived=self.waived,
             sample_digest=digest.of_frame(self.sample),
@@ -125,6 +131,8 @@ class Draft:
         (folder / PREFLIGHT).write_bytes(_json(preflight.to_dict()))
         (folder / SAMPLE).write_bytes(_json(self._sample(session)))
         self._write_profile(session, folder / REFERENCE)
+        if self.reference_rows is not None:
+            reference_rows.write(self.reference_rows, folder)
         del session  # a forest takes ten times its file's size in ONNX Runtime, and will be opened once more
         for name, data in self.sources.items():
             path = folder / SOURCES / name

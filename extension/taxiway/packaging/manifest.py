@@ -17,7 +17,9 @@ FILE = "model.json"
 
 _CIRCUMSTANCES = frozenset(("version", "digest", "created", "size_bytes", "lineage", "bento"))
 #: Files about a Model that another run, or another machine, would write otherwise.
-_REPORTS = frozenset(("environment.json", "parity.json", "preflight.json", "reference.bin", "sample.json"))
+_REPORTS = frozenset(
+    ("environment.json", "parity.json", "preflight.json", "reference.bin", "reference.parquet", "sample.json")
+)
 
 Task = Literal["classification", "regression", "clustering", "outliers", "embedding", "entities"]
 Format = Literal["onnx", "savedmodel", "skops", "text"]
@@ -85,11 +87,18 @@ class Manifest:
     latency_ms: float | None = None
     waived: tuple[str, ...] = ()
     sample_digest: str = ""
+    importances: Mapping[str, float] = field(default_factory=dict)
+    weighed: bool = False  # whether the importances were given, not asked of the model
+    reference_rows: int = 0
     format: int = field(default=FORMAT)
 
     def identity(self) -> str:
         """Give the digest of what the Model is: not of when, where or by whom it was made or looked at."""
         said = {name: value for name, value in asdict(self).items() if name not in _CIRCUMSTANCES}
+        if not self.weighed:
+            del said["importances"], said["weighed"]
+        if not self.reference_rows:  # as it was before there were any
+            del said["reference_rows"]
         said["data_digest"] = self.lineage.data_digest
         said["files"] = {name: self.files[name] for name in self.files if name not in _REPORTS}
         return digest.of_value(said)

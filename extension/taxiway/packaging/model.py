@@ -118,6 +118,11 @@ class Model:
         return self.manifest.slices
 
     @property
+    def importances(self) -> Mapping[str, float]:
+        """How much each input column matters, as shares of 1; empty if that is not known."""
+        return self.manifest.importances
+
+    @property
     def lineage(self) -> Lineage:
         """Where it comes from."""
         return self.manifest.lineage
@@ -200,6 +205,12 @@ class Model:
         from taxiway.monitoring.profiles import read
 
         return read(self.path / REFERENCE)
+
+    def reference_rows(self) -> pd.DataFrame | None:
+        """Give the rows of the reference that are kept, up to 1,000 of them; None if none are."""
+        from taxiway.packaging import reference_rows
+
+        return reference_rows.read(self.path) if self.manifest.reference_rows else None
 
     def sample(self) -> dict[str, Any]:
         """Give up to 20 rows and their answers: ``{"records": [...], "outputs": {name: [...]}}``."""

@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taxiway.errors import InputError, PackagingError
-from taxiway.packaging import bento, digest, distributions, lineage, registry, seeds, sources
+from taxiway.monitoring import importance
+from taxiway.packaging import (
+    bento,
+    digest,
+    distributions,
+    lineage,
+    reference_rows,
+    registry,
+    seeds,
+    sources,
+)
 from taxiway.packaging import parity as parities
 from taxiway.packaging import progress as progresses
 from taxiway.packaging.draft import Draft
@@ -54,6 +64,8 @@ def package(
     format: Format | None = None,
     trust: Iterable[str] = (),
     requires: Iterable[str] = (),
+    importances: Mapping[str, float] | None = None,
+    keep_reference: bool = True,
     latency_ms: float = LATENCY_MS,
     waive: Iterable[str] = (),
     replay: bool = True,
@@ -97,6 +109,12 @@ def package(
         Types that a skops file may hold beyond those that skops trusts itself: you have read their code.
     requires
         Distributions that the model's code needs besides those it imports, such as ``["lifelines"]``.
+    importances
+        How much each column matters, by which drift is weighed; by default what the model itself tells, if
+        it does (``feature_importances_``, ``coef_``).
+    keep_reference
+        Whether up to 1,000 rows of the reference, without its sensitive columns, are kept with the Model,
+        with which monitoring compares live rows as wholes. Whoever has the Model or its export has them.
     latency_ms
         What one row may take, at the 99th percentile, in milliseconds.
     waive
@@ -154,6 +172,10 @@ def package(
                 description=str(description),
                 metrics=figures,
                 slices=parts,
+                importances=importance.check(importances or {}, frame.columns)
+                or importance.of_estimator(model, frame),
+                weighed=bool(importances),
+                reference_rows=reference_rows.drawn(frame, hidden) if keep_reference else None,
                 latency_ms=float(latency_ms),
                 waived=waived,
                 pins=tuple(distributions.pins((*distributions.SERVING, *export.requires))),
