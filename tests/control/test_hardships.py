@@ -158,8 +158,10 @@ def test_a_full_disk_stops_no_local_endpoint_and_keeps_none_from_going(
         endpoint.delete()
         assert [one for one in processes_of(taxiway_home) if "taxiway.serving" in one.cmdline()] == []
     finally:
-        agent_process.stop()
-        subprocess.run(["umount", "-l", str(place)], check=True)
+        try:
+            agent_process.stop()
+        finally:
+            subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def agent_reason(name: str) -> str:
