@@ -316,7 +316,6 @@ def main() -> int:
                 broken = ""
             except (ChaosError, TaxiwayError) as error:
                 broken = str(error)
-                os.system(f"rm -rf /tmp/c2/broken && cp -r {home} /tmp/c2/broken")
             finally:
                 agent_process.stop()
         print(f"\n{chaos.result.table()}\n{broken}")

@@ -17,7 +17,7 @@ from tests.backends.conftest import Endpoint
 from tests.backends.traffic import Traffic, in_flight, kill
 from tests.lab.jupyter import Jupyter
 
-ROUNDS = 6
+ROUNDS = 4
 
 
 @pytest.mark.timeout(300)

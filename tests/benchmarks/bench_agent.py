@@ -107,7 +107,7 @@ class Wrk:
             "wrk.method = 'POST'",
             "wrk.headers['Content-Type'] = 'application/json'",
             *(["wrk.headers['Connection'] = 'close'"] if closing else []),
-            f"wrk.body = [[{json.dumps(rows)}]]",
+            f"wrk.body = [==[{json.dumps(rows)}]==]",
         ]
         script.write_text("\n".join(lines))
         command = ["wrk", "-t1", f"-c{CONNECTIONS}", "-d3600s", "--timeout", "30s", "--latency", "-s"]
@@ -280,7 +280,12 @@ def main() -> int:
     parser.add_argument("--switches", type=int, default=100)
     parser.add_argument("--starts", type=int, default=9)
     parser.add_argument("--seconds", type=float, default=20.0, help="of load, or of rest (default 20)")
-    parser.add_argument("--only", choices=("switching", "starting", "idling"), action="append")
+    parser.add_argument(
+        "--only",
+        help="print these figures alone",
+        choices=("switching", "starting", "idling"),
+        action="append",
+    )
     parser.add_argument("--json", type=Path, default=ROOT / "artifacts" / "bench-agent.json")
     options = parser.parse_args()
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
