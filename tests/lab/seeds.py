@@ -33,7 +33,7 @@ def empty() -> Json:
         "alerts": [],
         "runs": [],
     }
-    return {"overview": overview, "endpoints": {}, "models": {}, "failure": None}
+    return {"overview": overview, "endpoints": {}, "models": {}, "columns": {}, "failure": None}
 
 
 def full() -> Json:
@@ -50,6 +50,7 @@ def full() -> Json:
         "runs": endpoint["runs"],
     }
     state["models"], state["endpoints"] = models, {"rain": endpoint}
+    state["columns"] = {name: _column(name) for name in ("temp_max", "weather_yesterday")}
     return state
 
 
@@ -62,7 +63,8 @@ def alert(number: int, rule: str, severity: str, title: str, *, state: str = "fi
         "severity": severity,
         "title": title,
         "detail": f"{title}. The reference has no such thing.",
-        "column": None,
+        **{"column": None, "window": None, "window_start": None, "since": None, "silenced_until": None},
+        **{"value": None, "threshold": None},
         "state": state,
         "first_seen": "2026-11-21T01:40:00+00:00",
         "last_seen": NOW,
@@ -72,7 +74,18 @@ def alert(number: int, rule: str, severity: str, title: str, *, state: str = "fi
 
 
 def _summary(detail: Json) -> Json:
-    left_out = {"windows", "schema", "alerts", "timeline", "shadow_report", "runs"}
+    left_out = {
+        "windows",
+        "columns",
+        "slices",
+        "concept",
+        "quality",
+        "schema",
+        "alerts",
+        "timeline",
+        "shadow_report",
+        "runs",
+    }
     left_out |= {"signature", "parity", "lineage", "environment", "bento"}
     return {key: value for key, value in detail.items() if key not in left_out}
 
@@ -174,6 +187,11 @@ def _windows() -> list[Json]:
                 "role": "live",
                 "rows": 30,
                 "drift": drift,
+                "multivariate": _together(0.5 + 0.4 * abs(season)),
+                "estimated": {
+                    **{"method": "cbpe", "metric": "accuracy", "n": 30, "baseline": 0.8, "text": ""},
+                    **{"value": value + 0.02, "low": value - 0.04, "high": value + 0.08},
+                },
                 "performance": {
                     "metric": "accuracy",
                     "value": value,
@@ -193,6 +211,70 @@ def _windows() -> list[Json]:
             }
             windows.append({**windows[-1], "model": SHADOW, "role": "shadow", "performance": better})
     return windows
+
+
+def _together(auc: float) -> Json:
+    return {"auc": auc, "low": auc - 0.05, "high": auc + 0.05, "p_value": 0.001, "drifted": auc > 0.7}
+
+
+def _columns() -> list[Json]:
+    newest = [window for window in _windows() if window["role"] == "live"][-1]
+    more = {"window": newest["start"], "ever": True, "gone": False, "contribution": 0.2, "text": "moved"}
+    return [{**entry, **more, "peak": 0.62} for entry in newest["drift"]]
+
+
+def _slices() -> Json:
+    def part(value: str, accuracy: float, gap: float) -> Json:
+        return {
+            **{"column": "weather_yesterday", "value": value, "name": f"weather_yesterday = {value!r}"},
+            **{"n_predictions": 16, "n_labelled": 15, "coverage": 0.94, "gap": gap, "p_value": 0.004},
+            "metrics": {"accuracy": {"value": accuracy, "low": accuracy - 0.1, "high": accuracy + 0.1}},
+            "worse": gap < -0.1,
+        }
+
+    slices = [part("fog", 0.52, -0.21), part("sun", 0.83, 0.12)]
+    return {
+        "window": "2015-12-01T00:00:00+00:00",
+        "model": LIVE,
+        "metric": "accuracy",
+        "slices": slices,
+    }
+
+
+def _column(name: str) -> Json:
+    """A column as ``taxiway.control.column_detail`` gives it; the figures are made up."""
+    text = name.startswith("weather")
+    summary = {
+        **{"column": name, "rows": 30, "nulls": 1, "infinities": 0, "kind": "numeric", "distinct": 5.0},
+        **{"types": {"string" if text else "fractional": 29}, "mean": None, "stddev": None},
+        **{"minimum": None, "maximum": None, "quantiles": {}, "frequent": []},
+    }
+    shares = {"reference": [0.1, 0.4, 0.4, 0.1], "window": [0.0, 0.1, 0.3, 0.6]}
+    distribution = {
+        **{"kind": "categorical" if text else "numeric", "edges": [0.0, 10.0, 20.0, 30.0, 40.0], **shares},
+        "categories": [
+            {"value": "rain", "reference": 0.6, "window": 0.0, "new": False, "vanished": True},
+            {"value": "sun", "reference": 0.4, "window": 0.7, "new": False, "vanished": False},
+            {"value": "hail", "reference": 0.0, "window": 0.3, "new": True, "vanished": False},
+        ],
+        **{"others": [0.0, 0.0], "text": ""},
+    }
+    windows = [window for window in _windows() if window["role"] == "live"]
+    brief: Json = {"quantiles": None, "shares": {"rain": 0.5, "sun": 0.5}}
+    if not text:
+        brief = {"quantiles": [2.0, 8.0, 15.0, 22.0, 30.0], "shares": {}}
+    return {
+        "detail": {
+            **{"column": name, "end": NOW, "model": LIVE, "rows": 30, "drift": windows[-1]["drift"][0]},
+            **{"reference": summary, "present": summary, "distribution": distribution},
+        },
+        "history": {
+            "levels": [0.05, 0.25, 0.5, 0.75, 0.95],
+            "windows": [{"start": one["start"], "model": LIVE, **brief} for one in windows],
+            "reference": brief,
+            "total": len(windows),
+        },
+    }
 
 
 def _report() -> Json:
@@ -264,6 +346,24 @@ def _endpoint() -> Json:
         "open_alerts": 2,
         "updated": NOW,
         "windows": _windows(),
+        "columns": _columns(),
+        "slices": _slices(),
+        "concept": {
+            "method": "adwin",
+            "metric": "error",
+            "n": 1061,
+            "changes": [{"time": "2014-07-11T00:00:00+00:00", "before": 0.21, "after": 0.34, "n": 540}],
+            "drifted": True,
+            "text": "the error rose from 21.0 % to 34.0 % on 11 Jul 2014",
+        },
+        "quality": [
+            {
+                **{"kind": "rescaled", "column": "wind", "related": "", "value": 1000.0, "now": True},
+                **{"text": "is 1,000 times larger than the reference's: another unit?", "windows": 2},
+                **{"expected": "median 3", "found": "median 3100", "example": 3100.0},
+                **{"first": "2015-11-01T00:00:00+00:00", "last": "2015-12-01T00:00:00+00:00"},
+            }
+        ],
         "schema": [
             {
                 **seen,
@@ -280,7 +380,9 @@ def _endpoint() -> Json:
         "alerts": [
             alert(1, "schema_added", "warning", title, column="account_type"),
             alert(2, "performance_drop", "critical", "Accuracy of rain fell to 62.0 % in December 2014"),
-            alert(3, "data_drift", "warning", "Column `temp_max` of rain drifted", state="acknowledged"),
+            alert(3, "data_drift", "warning", "Column `temp_max` of rain drifted", state="acknowledged")
+            | {"column": "temp_max", "window": "Dec 2015", "window_start": "2015-12-01T00:00:00+00:00"}
+            | {"value": 0.62, "threshold": 0.2},
             alert(4, "data_drift", "info", "Column `wind` of rain drifted", state="resolved"),
         ],
         "timeline": [

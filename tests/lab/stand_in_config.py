@@ -1,12 +1,13 @@
 """Jupyter's configuration in tests that need a state at will: ``taxiway.control`` answers from a file.
 
-The file named by TAXIWAY_TEST_SEED holds ``overview``, ``endpoints`` by name, ``models`` by tag and, to
-make the control plane fail, ``failure`` (``type``, ``error``, ``hint``). What is asked of the control
+The file named by TAXIWAY_TEST_SEED holds ``overview``, ``endpoints`` and ``columns`` by name, ``models`` by
+tag and, to make the control plane fail, ``failure`` (``type``, ``error``, ``hint``). What is asked of the control
 plane is appended to ``calls.jsonl`` beside it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -15,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from taxiway import errors
+from taxiway.lab.reader import ProfileReader
 
 SEED = Path(os.environ["TAXIWAY_TEST_SEED"])
 
@@ -58,6 +60,19 @@ _module(
     endpoint_detail=lambda name: _find("endpoints", name),
     model_detail=lambda name, version: _find("models", f"{name}:{version}"),
 )
-_actions = ("promote", "rollback", "start_shadow", "stop_shadow", "acknowledge")
+_actions = ("promote", "rollback", "start_shadow", "stop_shadow", "acknowledge", "silence_alert")
 _module("taxiway.control.api", **{name: _record(name) for name in _actions})
 _module("taxiway.control.agent_process", start=_record("start"), stop=_record("stop"))
+
+_ask = ProfileReader.ask
+
+
+async def _ask_or_look(self: ProfileReader, what: str, **arguments: str | None) -> object:
+    """Answer of an endpoint's columns from the file; of profiles the real worker answers."""
+    if what not in ("column", "history"):
+        return await _ask(self, what, **arguments)
+    found: Any = await asyncio.to_thread(_find, "columns", f"{arguments['column']}")
+    return {**found["detail"], "window": arguments["window"]} if what == "column" else found["history"]
+
+
+ProfileReader.ask = _ask_or_look  # type: ignore[method-assign]

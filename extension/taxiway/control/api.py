@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
@@ -10,8 +12,8 @@ from sqlalchemy import select
 from taxiway.control import agent_process, desired, options
 from taxiway.control.endpoint import WAIT_SECONDS, Endpoint
 from taxiway.control.ledger import actor, ledger
-from taxiway.control.tables import EndpointRow
-from taxiway.errors import UnsupportedError
+from taxiway.control.tables import AlertRow, EndpointRow
+from taxiway.errors import NotFoundError, UnsupportedError
 from taxiway.settings import Window, settings
 
 if TYPE_CHECKING:
@@ -204,3 +206,21 @@ def acknowledge(alert_id: int, *, channel: str = "jupyterlab") -> None:
     """Mark an alert as seen."""
     with ledger().transaction() as session:
         desired.acknowledge(session, alert_id, by=actor(channel))
+
+
+def silence_alert(alert_id: int, *, seconds: float, channel: str = "jupyterlab") -> int:
+    """Tell nobody of what an alert tells of, for so long; gives the silence's number."""
+    from taxiway.control import silencing
+    from taxiway.monitoring.silences import Matcher
+
+    with ledger().reading() as session:
+        row = session.get(AlertRow, alert_id)
+    if row is None:
+        raise NotFoundError(f"There is no alert {alert_id}.", hint="`taxiway alerts list` lists them.")
+    return silencing.silence(
+        ledger(),
+        Matcher(endpoint=row.endpoint, rule=row.rule, column=glob.escape(row.column or "")),
+        lasting=timedelta(seconds=seconds),
+        reason=f"Silenced from its alert: {row.title}",
+        by=actor(channel),
+    )

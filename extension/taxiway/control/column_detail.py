@@ -98,7 +98,8 @@ def column_history(endpoint: str, column: str) -> Json:
     """
     from taxiway.monitoring import distributions, profiles
 
-    rows = _windows(endpoint)
+    largest = {row.start: row for row in sorted(_windows(endpoint), key=lambda row: (row.start, row.rows))}
+    rows = list(largest.values())  # where a switch left two Models in one window
     with ledger().reading() as session:
         live = desired.get(session, endpoint).live
     reference = profiles.read(registry.load(live).path / "reference.bin")

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from taxiway.control import agent_process, desired, retraining
-from taxiway.control.ledger import ledger
+from taxiway.control import agent_process, desired, retraining, silencing
+from taxiway.control.ledger import ledger, now
 from taxiway.control.tables import (
     AlertRow,
     ConceptRow,
@@ -23,6 +23,7 @@ from taxiway.control.tables import (
     SchemaRow,
     WindowRow,
 )
+from taxiway.monitoring.silences import Silence
 from taxiway.monitoring.windows import window_label
 from taxiway.packaging import registry
 from taxiway.settings import settings
@@ -189,7 +190,7 @@ def _endpoint(session: Session, row: EndpointRow) -> Json:
         "backend": row.backend,
         "status": seen.status if seen else "PENDING",
         "reason": seen.reason if seen else "the agent has not acted on it yet",
-        "notes": list(getattr(seen, "notes", None) or []),
+        "notes": list(seen.notes) if seen else [],
         "url": seen.url if seen else None,
         "live": row.live,
         "shadow": row.shadow,
@@ -327,13 +328,22 @@ def _alerts(session: Session, rows: Sequence[AlertRow]) -> list[Json]:
     for row in rows:
         if row.window and row.column and row.endpoint not in starts:
             starts[row.endpoint] = _window_starts(session, row.endpoint)
+    moment = now()
+    silences = silencing.active(session, moment)
     return [
         {
             **_alert(row),
+            "silenced_until": _silenced_until(silences, row, moment),
             "window_start": starts.get(row.endpoint, {}).get(row.window) if row.window else None,
         }
         for row in rows
     ]
+
+
+def _silenced_until(silences: list[Silence], row: AlertRow, moment: datetime) -> str | None:
+    """Until when nobody is told of an alert; of a maintenance window only that it is on."""
+    holding = [one for one in silences if row.state != "resolved" and silencing.covers([one], row, moment)]
+    return _time(max((one.ends or moment for one in holding), default=None))
 
 
 def _window_starts(session: Session, endpoint: str) -> dict[str, str | None]:

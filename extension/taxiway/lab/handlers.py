@@ -190,6 +190,18 @@ class AlertHandler(TaxiwayHandler):
         await self.answer(self.service.acknowledge(int(alert)))
 
 
+class ReadyHandler(TaxiwayHandler):
+    """What reads profiles, which takes seconds to start."""
+
+    _track_activity = False
+
+    @web.authenticated
+    @authorized
+    async def get(self) -> None:
+        """Start it before it is needed."""
+        await self.answer(self.service.prepare_profiles())
+
+
 class ProfileHandler(TaxiwayHandler):
     """A whylogs profile among the files."""
 
@@ -320,6 +332,7 @@ def routes() -> list[tuple[str, type[TaxiwayHandler]]]:
         (rf"{api}/endpoints/{_NAME}/columns/{_NAME}", ColumnHandler),
         (rf"{api}/endpoints/{_NAME}/columns/{_NAME}/history", ColumnHistoryHandler),
         (rf"{api}/profiles", ProfileHandler),
+        (rf"{api}/profiles/ready", ReadyHandler),
         (rf"{api}/profiles/comparison", ComparisonHandler),
         (rf"{api}/endpoints/{_NAME}/(rollback|shadow/stop)", EndpointActionHandler),
         (rf"{api}/endpoints/{_NAME}/promote", PromoteHandler),

@@ -24,6 +24,16 @@ KINDS: dict[str, type[TaxiwayError]] = {kind.__name__: kind for kind in (NotFoun
 HINT = "Only profiles that whylogs or Taxiway wrote can be shown here."
 
 
+def ready() -> object:
+    """Import what takes seconds, before it is needed."""
+    import pandas as pd
+
+    from taxiway.control import column_detail  # noqa: F401 - the ledger's imports take their time too
+    from taxiway.monitoring import distributions, profiles
+
+    return len(distributions.picture(profiles.profile(pd.DataFrame({"x": [0.0, 1.0]}))).columns) == 1
+
+
 def column(endpoint: str, column: str, window: str | None, model: str | None) -> object:
     """Give one column of an endpoint in one window."""
     from taxiway.control.column_detail import column_detail
@@ -75,6 +85,7 @@ def _iso(time: datetime | None) -> str | None:
 
 
 ASKED: dict[str, Callable[..., object]] = {
+    "ready": ready,
     "column": column,
     "history": history,
     "profile": profile,

@@ -61,6 +61,10 @@ class Service:
         """Return one column of an endpoint: its quantiles or shares in every window."""
         return await self._reader.ask("history", endpoint=endpoint, column=column)
 
+    async def prepare_profiles(self) -> None:
+        """Start what reads profiles."""
+        await self._reader.ask("ready")
+
     async def profile(self, path: str, name: str) -> object:
         """Return what is in a profile; ``name`` is what the file is called in an error."""
         return await self._reader.ask("profile", path=path, name=name)
