@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taxiway.monitoring.alerts import fold
+from taxiway.monitoring.alerts import fold, ripe
 from taxiway.monitoring.rules import Firing
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -49,6 +49,44 @@ def test_an_acknowledged_alert_stays_so_until_it_gets_worse(alert):
     assert same.alert.state == "acknowledged"
     (worse,) = fold([replace(FEBRUARY, severity="critical")], [seen], now=LATER)
     assert worse.alert.state == "firing"
+
+
+WAITING = replace(JANUARY, hold=2 * timedelta(hours=1))
+
+
+def test_a_rule_that_has_to_hold_is_pending_then_fires_then_is_resolved():
+    (pending,) = fold([WAITING], [], now=NOW)
+    assert (pending.kind, pending.alert.state, pending.alert.since) == ("pending", "pending", NOW)
+    assert fold([WAITING], [pending.alert], now=LATER) == []
+    due = NOW + WAITING.hold
+    (opened,) = fold([WAITING], [pending.alert], now=due)
+    assert (opened.kind, opened.alert.state) == ("opened", "firing")
+    assert (opened.alert.since, opened.alert.first_seen) == (NOW, due)
+    (resolved,) = fold([], [opened.alert], now=due + timedelta(hours=1))
+    assert resolved.kind == "resolved"
+
+
+def test_a_rule_that_did_not_hold_for_long_enough_is_withdrawn_and_begins_anew():
+    (pending,) = fold([WAITING], [], now=NOW)
+    assert [change.kind for change in fold([], [pending.alert], now=LATER)] == ["withdrawn"]
+    (again,) = fold([WAITING], [], now=LATER)
+    assert again.alert.since == LATER
+
+
+def test_a_clock_that_is_set_back_makes_it_wait_anew_and_no_longer():
+    (pending,) = fold([WAITING], [], now=NOW)
+    early = NOW - timedelta(days=400)
+    (waits,) = fold([WAITING], [pending.alert], now=early)
+    assert (waits.kind, waits.alert.since) == ("pending", early)
+    assert not ripe(waits.alert, WAITING.hold, early + timedelta(hours=1))
+    assert ripe(waits.alert, WAITING.hold, early + WAITING.hold)
+
+
+def test_what_gets_worse_is_told_as_such(alert):
+    (worse,) = fold([replace(JANUARY, severity="critical")], [alert], now=LATER)
+    assert worse.kind == "worsened"
+    (better,) = fold([JANUARY], [worse.alert], now=LATER)
+    assert better.kind == "updated"
 
 
 @st.composite

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from taxiway.monitoring.context import DEFAULT_RULES
 from taxiway.monitoring.drift import drift
 from taxiway.monitoring.findings import schema_findings
 from taxiway.monitoring.performance import Outputs, performance
@@ -19,10 +20,12 @@ from taxiway.monitoring.rules import (
     ShadowHealth,
     WindowDrift,
     WindowPerformance,
+    WindowReadings,
     evaluate,
     fingerprint,
     performance_drop_p_value,
 )
+from taxiway.monitoring.schema import CHANGE_KINDS
 from tests.monitoring.records import finding, prediction, rejected
 from tests.monitoring.weather import of_month, of_year, seattle
 
@@ -223,3 +226,118 @@ def test_the_most_severe_come_first(windows):
     schema = schema_findings([rejected([finding("missing", "wind")])])
     firings = evaluate(Context("rain", MODEL, schema=schema, drift=[windows[1]]))
     assert [firing.severity for firing in firings] == ["critical", "warning", "warning"]
+
+
+def read(number: int, *, complete: bool = True, **found: object) -> WindowReadings:
+    return WindowReadings(*month(2013, number), MODEL, 100, complete=complete, **found)  # type: ignore[arg-type]
+
+
+def only(context: Context) -> tuple[str, str, str | None]:
+    (firing,) = evaluate(context)
+    return firing.rule, firing.title, firing.column
+
+
+def test_the_shape_of_the_data_is_told_from_the_profile_as_soon_as_it_is_sure():
+    rescaled = {
+        "kind": "rescaled",
+        "column": "wind",
+        "text": "`wind` seems to be 1000 times as large",
+        "value": 1e3,
+    }
+    constant = {"kind": "constant", "column": "temp_max", "text": "`temp_max` has one value only: 7"}
+    filling = read(2, complete=False, quality=[rescaled, constant])
+    assert only(Context("rain", MODEL, readings=[read(1), filling])) == (
+        "schema_rescaled",
+        "`wind` seems to be 1000 times as large in Feb 2013",
+        "wind",
+    )
+    assert [
+        one.rule for one in evaluate(Context("rain", MODEL, readings=[read(2, quality=[rescaled, constant])]))
+    ] == [
+        "schema_rescaled",
+        "schema_constant",
+    ]
+    assert not evaluate(Context("rain", MODEL, readings=[read(1, quality=[rescaled, constant]), read(2)]))
+    assert not evaluate(Context("rain", "rain:def", readings=[filling]))
+
+
+def test_every_kind_of_change_has_a_rule_and_every_rule_a_description():
+    for kind in CHANGE_KINDS:
+        change = {"kind": kind, "column": "x", "text": "`x` changed"}
+        (firing,) = evaluate(Context("rain", readings=[read(1, quality=[change])]))
+        assert firing.rule in DEFAULT_RULES
+
+
+def test_a_renamed_or_reordered_column_of_requests_is_told():
+    records = [
+        rejected([finding("renamed", "wind", found="wind_speed")]),
+        prediction(["a"], findings=[finding("reordered", "temp_max")]),
+    ]
+    titles = {one.rule: one.title for one in evaluate(Context("rain", schema=schema_findings(records)))}
+    assert titles["schema_renamed"].startswith(
+        "Column `wind` seems to be named `wind_speed` in requests to rain"
+    )
+    assert "from `temp_max` on" in titles["schema_reordered"]
+
+
+def test_columns_that_moved_together_are_told_with_those_that_did_most():
+    found = {"method": "domain classifier", "auc": 0.83, "drifted": True, "text": "it tells them apart"}
+    found["columns"] = [{"column": "wind", "weight": 0.7}, {"column": "temp_max", "weight": 0.3}]
+    assert only(Context("rain", MODEL, readings=[read(1, multivariate=found)]))[1] == (
+        "The columns of rain moved together in Jan 2013, most of all `wind`, `temp_max` (AUC 0.83)"
+    )
+    assert not evaluate(Context("rain", MODEL, readings=[read(1, multivariate={**found, "drifted": False})]))
+    assert not evaluate(Context("rain", MODEL, readings=[read(1, multivariate=found, complete=False)]))
+
+
+def test_an_estimated_drop_is_told_until_outcomes_can_be_measured():
+    found = {"method": "cbpe", "metric": "accuracy", "value": 0.7, "low": 0.65, "high": 0.75, "n": 200}
+    found["baseline"] = 0.85
+    windows = [read(3, estimated=found)]
+    rule, title, _ = only(Context("rain", MODEL, readings=windows))
+    assert (rule, title) == (
+        "estimated_drop",
+        "Estimated accuracy of rain fell to 70.0% in Mar 2013, from 85.0%",
+    )
+    assert not evaluate(Context("rain", MODEL, readings=[read(3, estimated={**found, "high": 0.86})]))
+    assert not evaluate(Context("rain", MODEL, readings=[read(3, estimated={**found, "baseline": None})]))
+    known = [measured(3, 84, 100)]
+    assert not evaluate(Context("rain", MODEL, readings=windows, performance=known, baseline=Baseline(0.85)))
+    error = {
+        **found,
+        "method": "dle",
+        "metric": "mae",
+        "value": 2.0,
+        "low": 1.8,
+        "high": 2.2,
+        "baseline": 1.0,
+    }
+    assert "mae of rain rose to 2" in only(Context("rain", MODEL, readings=[read(3, estimated=error)]))[1]
+
+
+def test_a_slice_that_fares_worse_and_errors_that_changed_are_told():
+    worse = {"column": "weather", "value": "snow", "name": "weather = 'snow'", "gap": -0.2, "worse": True}
+    fair = {**worse, "value": "sun", "worse": False}
+    assert only(Context("rain", MODEL, readings=[read(1, slices=[worse, fair])])) == (
+        "slice_gap",
+        "rain fares worse where weather = 'snow' by 0.2 in Jan 2013",
+        "weather=snow",
+    )
+    state = {"method": "adwin", "metric": "error", "n": 900, "drifted": True, "text": ""}
+    state["changes"] = [{"time": "2013-01-01T00:00:00+00:00", "before": 0.1, "after": 0.3, "n": 500}]
+    rule, title, _ = only(Context("rain", MODEL, concept=state))
+    assert (rule, title) == ("concept_drift", "What rain predicts has changed: error went from 0.1 to 0.3")
+    assert not evaluate(Context("rain", MODEL, concept={**state, "drifted": False}))
+
+
+def test_a_metric_of_which_more_is_better_falls_and_one_sided_tests_agree():
+    joined = pd.DataFrame({"out.label": [0.0] * 60, "outcome": np.random.default_rng(0).normal(size=60)})
+    window = WindowPerformance(*month(2013, 3), MODEL, performance(joined, Outputs("regression")))
+    ndcg = replace(
+        window.performance, metric="ndcg", metrics={"ndcg": replace(window.performance.metrics["mae"])}
+    )
+    for_less = replace(window, performance=ndcg)
+    value = ndcg.metrics["ndcg"].value
+    fell = performance_drop_p_value(for_less, Baseline(value + 0.5, 60, ndcg.spread))
+    assert fell == pytest.approx(performance_drop_p_value(window, Baseline(value - 0.5, 60, ndcg.spread)))
+    assert fell < 0.01
