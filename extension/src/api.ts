@@ -1,6 +1,7 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 import { EventParser, type ServerSentEvent } from './sse';
+import type { ColumnDetail, ColumnHistory, Comparison, Profile, ProfileSource } from './profiles/types';
 import type { EndpointDetail, Failure, ModelDetail, PreflightRun } from './types';
 
 /** The server pings every 15 seconds; a line that is silent for three pings is dead. */
@@ -35,11 +36,39 @@ export class Api {
   constructor(private readonly settings: ServerConnection.ISettings) {}
 
   endpoint(name: string): Promise<EndpointDetail> {
-    return this.get<EndpointDetail>('endpoints', name);
+    return this.get<EndpointDetail>(['endpoints', name]);
+  }
+
+  /** A column's distribution in one window over the reference. */
+  column(endpoint: string, column: string, window: string, model: string | null): Promise<ColumnDetail> {
+    const query = { window, ...(model === null ? {} : { model }) };
+    return this.get<ColumnDetail>(['endpoints', endpoint, 'columns', column], query);
+  }
+
+  /** A column's quantiles, or its categories' shares, in every window. */
+  columnHistory(endpoint: string, column: string): Promise<ColumnHistory> {
+    return this.get<ColumnHistory>(['endpoints', endpoint, 'columns', column, 'history']);
+  }
+
+  /** Have what reads profiles ready. */
+  async prepareProfiles(): Promise<void> {
+    await this.request({}, 'profiles', 'ready');
+  }
+
+  /** What is in the whylogs profile at a contents path. */
+  profile(path: string): Promise<Profile> {
+    return this.get<Profile>(['profiles'], { path });
+  }
+
+  /** Two profiles side by side; the left one is a file or the reference of a Model. */
+  comparison(left: ProfileSource, right: string): Promise<Comparison> {
+    const query: Record<string, string> =
+      left.kind === 'file' ? { left: left.path, right } : { model: left.tag, right };
+    return this.get<Comparison>(['profiles', 'comparison'], query);
   }
 
   model(tag: string): Promise<ModelDetail> {
-    return this.get<ModelDetail>('models', ...tag.split(':', 2));
+    return this.get<ModelDetail>(['models', ...tag.split(':', 2)]);
   }
 
   /** How far the last preflight is that was started here. */
@@ -75,6 +104,11 @@ export class Api {
 
   acknowledge(alert: number): Promise<void> {
     return this.post({}, 'alerts', String(alert), 'acknowledge');
+  }
+
+  /** Nobody is told of it for so long. */
+  silence(alert: number, seconds: number): Promise<void> {
+    return this.post({ seconds }, 'alerts', String(alert), 'silence');
   }
 
   startAgent(): Promise<void> {
@@ -125,8 +159,8 @@ export class Api {
     return (await response.json()) as PreflightRun;
   }
 
-  private async get<T>(...path: string[]): Promise<T> {
-    const response = await this.request({}, ...path);
+  private async get<T>(path: string[], query: Record<string, string> = {}): Promise<T> {
+    const response = await this.send({}, path, query);
     return (await response.json()) as T;
   }
 
@@ -134,8 +168,13 @@ export class Api {
     await this.request({ method: 'POST', body: JSON.stringify(body) }, ...path);
   }
 
-  private async request(init: RequestInit, ...path: string[]): Promise<Response> {
-    const url = URLExt.join(this.settings.baseUrl, 'taxiway', 'api', ...path.map(encodeURIComponent));
+  private request(init: RequestInit, ...path: string[]): Promise<Response> {
+    return this.send(init, path, {});
+  }
+
+  private async send(init: RequestInit, path: string[], query: Record<string, string>): Promise<Response> {
+    const place = URLExt.join(this.settings.baseUrl, 'taxiway', 'api', ...path.map(encodeURIComponent));
+    const url = place + URLExt.objectToQueryString(query);
     const response = await ServerConnection.makeRequest(url, init, this.settings);
     if (!response.ok) {
       throw new RequestFailure(await failureOf(response), response.status);

@@ -1,8 +1,8 @@
 /** Vega-Lite 5 specifications of an endpoint's windows; plain JSON, drawn by JupyterLab's own renderer. */
 
 import type { PartialJSONObject } from '@lumino/coreutils';
-import { percent, pValue, significant, windowLabel } from './format';
-import type { ColumnDrift, MonitoringWindow, WindowUnit } from './types';
+import { pValue, significant, windowLabel } from './format';
+import type { ColumnDrift, MonitoringWindow, MultivariateDrift, WindowUnit } from './types';
 
 /** More windows or columns than this cannot be told apart in a panel; the table has them all. */
 export const MAX_WINDOWS = 72;
@@ -17,6 +17,8 @@ export interface ChartColors {
   background: string;
   line: string;
   second: string;
+  /** What is wrong. */
+  bad: string;
   /** One colour for each step of PSI. */
   heat: string[];
   font: string;
@@ -26,26 +28,17 @@ export interface ChartColors {
 export interface HeatCell extends PartialJSONObject {
   column: string;
   window: string;
+  /** When the window starts. */
+  start: string;
   model: string;
   psi: number | null;
+  /** What colours the cell: PSI, or what is as much for all columns together. */
+  level: number | null;
   drifted: boolean;
+  /** What a screen reader says of the cell, and what a click on it is known by. */
+  label: string;
   psiText: string;
   pText: string;
-}
-
-/** One window's score, as the line and its table show it. */
-export interface ScorePoint extends PartialJSONObject {
-  window: string;
-  series: string;
-  model: string;
-  value: number | null;
-  low: number | null;
-  high: number | null;
-  coverage: number | null;
-  valueText: string;
-  intervalText: string;
-  coverageText: string;
-  n: number;
 }
 
 export interface HeatMap {
@@ -64,13 +57,20 @@ export function recentWindows(windows: readonly MonitoringWindow[]): MonitoringW
   return windows.filter(window => kept.has(window.start));
 }
 
+/** The row of the heat map that is no column. */
+export const TOGETHER = 'all columns together';
+
 /** The drift of the live Models; where a switch left two in one window, the larger drift is shown. */
 export function heatMap(windows: readonly MonitoringWindow[], unit: WindowUnit): HeatMap {
   const live = recentWindows(windows.filter(window => window.role === 'live'));
   const worst = new Map<string, HeatCell>();
   const peaks = new Map<string, number>();
+  const together = new Map<string, HeatCell>();
   for (const window of live) {
     const label = windowLabel(window.start, unit);
+    if (window.multivariate) {
+      together.set(label, togetherCell(window, label, window.multivariate));
+    }
     for (const drift of window.drift) {
       const cell = heatCell(window, label, drift);
       const key = `${label}\n${drift.column}`;
@@ -84,8 +84,8 @@ export function heatMap(windows: readonly MonitoringWindow[], unit: WindowUnit):
   const columns = ordered.slice(0, MAX_COLUMNS).map(([column]) => column);
   const shown = new Set(columns);
   return {
-    cells: [...worst.values()].filter(cell => shown.has(cell.column)),
-    columns,
+    cells: [...together.values(), ...[...worst.values()].filter(cell => shown.has(cell.column))],
+    columns: together.size > 0 ? [TOGETHER, ...columns] : columns,
     total: peaks.size,
     windows: [...new Set(live.map(window => windowLabel(window.start, unit)))]
   };
@@ -96,47 +96,36 @@ function rank(drift: ColumnDrift): number {
 }
 
 function heatCell(window: MonitoringWindow, label: string, drift: ColumnDrift): HeatCell {
+  const psiText = significant(drift.psi);
   return {
     column: drift.column,
     window: label,
+    start: window.start,
     model: window.model,
     psi: drift.psi,
+    level: drift.psi,
     drifted: drift.drifted,
-    psiText: significant(drift.psi),
+    label: `${drift.column}, ${label}: PSI ${psiText}${drift.drifted ? ', drifted' : ''}`,
+    psiText,
     pText: pValue(drift.p_value)
   };
 }
 
-/** The scores of the windows that have outcomes, live and shadow. */
-export function scores(windows: readonly MonitoringWindow[], unit: WindowUnit): ScorePoint[] {
-  return recentWindows(windows).flatMap(window => {
-    const performance = window.performance;
-    if (!performance) {
-      return [];
-    }
-    const share = isShare(performance.metric) ? percent : significant;
-    const { value, low, high, coverage, n } = performance;
-    return [
-      {
-        window: windowLabel(window.start, unit),
-        series: window.role,
-        model: window.model,
-        value,
-        low,
-        high,
-        coverage,
-        n,
-        valueText: share(value),
-        intervalText: low === null || high === null ? '–' : `${share(low)} to ${share(high)}`,
-        coverageText: percent(coverage)
-      }
-    ];
-  });
-}
-
-/** Whether a metric is a share, shown as a percentage. */
-export function isShare(metric: string): boolean {
-  return /accuracy|f1|precision|recall|auc/.test(metric);
+/** An AUC of a half says nothing; 0.6, 0.75 and 1 are coloured as PSI 0.1, 0.25 and 0.5. */
+function togetherCell(window: MonitoringWindow, label: string, found: MultivariateDrift): HeatCell {
+  const auc = significant(found.auc);
+  return {
+    column: TOGETHER,
+    window: label,
+    start: window.start,
+    model: window.model,
+    psi: null,
+    level: Math.max(0, found.auc - 0.5),
+    drifted: found.drifted,
+    label: `${TOGETHER}, ${label}: AUC ${auc}${found.drifted ? ', drifted' : ''}`,
+    psiText: `AUC ${auc}`,
+    pText: pValue(found.p_value)
+  };
 }
 
 export function heatMapSpec(map: HeatMap, colors: ChartColors): PartialJSONObject {
@@ -149,6 +138,7 @@ export function heatMapSpec(map: HeatMap, colors: ChartColors): PartialJSONObjec
     encoding: {
       x: { ...x, scale: { domain: map.windows } },
       y,
+      description: { field: 'label' },
       tooltip: [
         { field: 'column', title: 'Column' },
         { field: 'window', title: 'Window' },
@@ -160,10 +150,10 @@ export function heatMapSpec(map: HeatMap, colors: ChartColors): PartialJSONObjec
     },
     layer: [
       {
-        mark: { type: 'rect', stroke: colors.background, strokeWidth: 1 },
+        mark: { type: 'rect', stroke: colors.background, strokeWidth: 1, cursor: 'pointer' },
         encoding: {
           color: {
-            field: 'psi',
+            field: 'level',
             type: 'quantitative',
             title: 'PSI',
             scale: { domain: PSI_STEPS, range: colors.heat, clamp: true, interpolate: 'rgb' },
@@ -178,6 +168,7 @@ export function heatMapSpec(map: HeatMap, colors: ChartColors): PartialJSONObjec
           size: 24,
           filled: true,
           opacity: 1,
+          cursor: 'pointer',
           stroke: colors.background,
           strokeWidth: 1
         },
@@ -187,107 +178,18 @@ export function heatMapSpec(map: HeatMap, colors: ChartColors): PartialJSONObjec
   };
 }
 
-export function scoreSpec(
-  points: ScorePoint[],
-  windows: string[],
-  metric: string,
-  colors: ChartColors
-): PartialJSONObject {
-  const domain = [...new Set(points.map(point => point.series))].sort();
-  const color = {
-    field: 'series',
-    type: 'nominal',
-    title: null,
-    scale: { domain: ['live', 'shadow'], range: [colors.line, colors.second] },
-    legend: domain.length > 1 ? { orient: 'top', symbolOpacity: 1 } : null
-  };
-  const axis = { minExtent: 48, ...(isShare(metric) ? { format: '.0%' } : {}) };
-  return {
-    ...frame(colors),
-    height: 140,
-    data: { values: points },
-    encoding: {
-      x: {
-        field: 'window',
-        type: 'ordinal',
-        sort: windows,
-        scale: { domain: windows },
-        title: null,
-        axis: windowAxis()
-      },
-      tooltip: [
-        { field: 'window', title: 'Window' },
-        { field: 'model', title: 'Model' },
-        { field: 'series', title: 'Role' },
-        { field: 'valueText', title: metric },
-        { field: 'intervalText', title: '95 % interval' },
-        { field: 'n', title: 'Outcomes' },
-        { field: 'coverageText', title: 'Coverage' }
-      ],
-      color
-    },
-    layer: [
-      {
-        mark: { type: 'area', opacity: 0.18, line: false },
-        encoding: {
-          y: { field: 'low', type: 'quantitative', scale: { zero: false }, title: metric, axis },
-          y2: { field: 'high' }
-        }
-      },
-      {
-        mark: { type: 'line', strokeWidth: 2, point: { size: 36 } },
-        encoding: { y: { field: 'value', type: 'quantitative' } }
-      }
-    ]
-  };
-}
-
-export function coverageSpec(
-  points: ScorePoint[],
-  windows: string[],
-  colors: ChartColors
-): PartialJSONObject {
-  const values = points.filter(point => point.series === 'live');
-  return {
-    ...frame(colors),
-    height: 36,
-    data: { values },
-    mark: { type: 'bar', color: colors.faint },
-    encoding: {
-      x: {
-        field: 'window',
-        type: 'ordinal',
-        scale: { domain: windows },
-        title: null,
-        axis: { labels: false, ticks: false }
-      },
-      y: {
-        field: 'coverage',
-        type: 'quantitative',
-        scale: { domain: [0, 1] },
-        title: 'labelled',
-        axis: { format: '.0%', values: [0, 1], minExtent: 48 }
-      },
-      tooltip: [
-        { field: 'window', title: 'Window' },
-        { field: 'coverageText', title: 'Coverage' },
-        { field: 'n', title: 'Outcomes' }
-      ]
-    }
-  };
-}
-
-function windowAxis(): PartialJSONObject {
+export function windowAxis(): PartialJSONObject {
   return { labelAngle: 0, labelOverlap: 'parity', labelSeparation: 8, ticks: false };
 }
 
-function frame(colors: ChartColors): PartialJSONObject {
+/** What all charts share. */
+export function frame(colors: ChartColors): PartialJSONObject {
   const label = { labelColor: colors.text, titleColor: colors.text, labelFont: colors.font };
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v5.json',
     background: null,
     autosize: { type: 'fit-x', contains: 'padding' },
-    padding: 0,
+    padding: { left: 0, right: 0, top: 2, bottom: 4 },
     config: {
       font: colors.font,
       view: { stroke: null },

@@ -1,7 +1,7 @@
 /** The names of the commands; the arguments that each takes are beside it. */
 export const CommandIds = {
   openPanel: 'taxiway:open-panel',
-  /** `name` */
+  /** `name`; `column`, `window` and `model` show a column of it too */
   openEndpoint: 'taxiway:open-endpoint',
   /** `tag` */
   openModel: 'taxiway:open-model',
@@ -16,6 +16,10 @@ export const CommandIds = {
   stopShadow: 'taxiway:stop-shadow',
   /** `id` */
   acknowledge: 'taxiway:acknowledge-alert',
+  /** `id`, `seconds` */
+  silence: 'taxiway:silence-alert',
+  /** `left` (a path) or `model`, and `right` (a path); asks for what is missing */
+  compareProfiles: 'taxiway:compare-profiles',
   startAgent: 'taxiway:start-agent',
   stopAgent: 'taxiway:stop-agent'
 } as const;

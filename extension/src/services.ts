@@ -5,11 +5,13 @@ import type { CommandRegistry } from '@lumino/commands';
 import { createContext, useContext } from 'react';
 import type { Api } from './api';
 import type { OverviewStore } from './overview';
+import type { Selections } from './selections';
 
 /** What every view needs. */
 export interface Services {
   api: Api;
   store: OverviewStore;
+  selections: Selections;
   commands: CommandRegistry;
   rendermime: IRenderMimeRegistry;
   themes: IThemeManager | null;

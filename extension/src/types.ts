@@ -100,6 +100,8 @@ export interface EndpointSummary {
   backend: string;
   status: Status;
   reason: string | null;
+  /** What is worth knowing beside the status. */
+  notes?: string[];
   url: string | null;
   live: string | null;
   shadow: string | null;
@@ -121,6 +123,39 @@ export interface ColumnDrift {
   drifted: boolean;
   /** One phrase for people: how strong, and what moved. */
   text?: string;
+  /** `ks`, `chi2` or `fisher`. */
+  test?: string | null;
+  jensen_shannon?: number | null;
+  hellinger?: number | null;
+  /** In standard deviations of the reference. */
+  wasserstein?: number | null;
+  /** The column's share of all drift, weighted by what the Model makes of it. */
+  contribution?: number | null;
+  n_reference?: number;
+  n_window?: number;
+  null_share_reference?: number;
+  null_share_window?: number;
+  null_drifted?: boolean;
+}
+
+/** A column in the newest window that knows it. */
+export interface DriftedColumn extends ColumnDrift {
+  window: string;
+  /** The largest PSI of all windows. */
+  peak: number;
+  ever: boolean;
+  /** The live Model's newest window does not have it. */
+  gone: boolean;
+}
+
+/** The drift of all columns together: how well a classifier tells the window from the reference. */
+export interface MultivariateDrift {
+  auc: number;
+  low: number;
+  high: number;
+  p_value: number;
+  drifted: boolean;
+  text?: string;
 }
 
 export interface Performance {
@@ -140,6 +175,64 @@ export interface MonitoringWindow {
   rows: number;
   drift: ColumnDrift[];
   performance: Performance | null;
+  multivariate?: MultivariateDrift | null;
+  estimated?: EstimatedPerformance | null;
+}
+
+/** What the metric is likely to be, from the predictions alone. */
+export interface EstimatedPerformance {
+  method: string;
+  metric: string;
+  value: number | null;
+  low: number | null;
+  high: number | null;
+  n: number;
+  text?: string;
+}
+
+export interface SlicePerformance {
+  name: string;
+  n_predictions: number;
+  n_labelled: number;
+  coverage: number | null;
+  metrics: Record<string, { value: number | null; low: number | null; high: number | null }>;
+  /** How much better (positive) or worse the slice is than the rest. */
+  gap: number | null;
+  p_value: number | null;
+  worse: boolean;
+}
+
+/** The slices of the newest window that has any with outcomes. */
+export interface WindowSlices {
+  window: string;
+  model: string;
+  metric: string;
+  slices: SlicePerformance[];
+}
+
+/** What a change detector says of the live Model's errors. */
+export interface ConceptDrift {
+  method: string;
+  metric: string;
+  changes: { time: string; before: number; after: number; n: number }[];
+  drifted: boolean;
+  text?: string;
+}
+
+/** What the profiles of windows tell of the shape of the data. */
+export interface QualityFinding {
+  kind: string;
+  column: string;
+  related: string;
+  text: string;
+  expected: unknown;
+  found: unknown;
+  example: unknown;
+  first: string;
+  last: string;
+  windows: number;
+  /** Whether it is so in the newest window. */
+  now: boolean;
 }
 
 export interface SchemaChange {
@@ -155,6 +248,8 @@ export interface SchemaChange {
   rejected: boolean;
 }
 
+export type AlertState = 'pending' | 'firing' | 'acknowledged' | 'resolved';
+
 export interface Alert {
   id: number;
   endpoint: string;
@@ -163,7 +258,15 @@ export interface Alert {
   title: string;
   detail: string;
   column: string | null;
-  state: 'firing' | 'acknowledged' | 'resolved';
+  state: AlertState;
+  /** The window's name for people, and its start. */
+  window?: string | null;
+  window_start?: string | null;
+  value?: number | null;
+  threshold?: number | null;
+  since?: string | null;
+  /** Nobody is told of it until then. */
+  silenced_until?: string | null;
   first_seen: string;
   last_seen: string;
   count: number;
@@ -236,6 +339,11 @@ export interface ShadowReport {
 
 export interface EndpointDetail extends EndpointSummary {
   windows: MonitoringWindow[];
+  /** Every column; `windows` has only the most drifted of many. */
+  columns?: DriftedColumn[];
+  slices?: WindowSlices | null;
+  concept?: ConceptDrift | null;
+  quality?: QualityFinding[];
   schema: SchemaChange[];
   alerts: Alert[];
   timeline: TimelineEvent[];

@@ -1,8 +1,8 @@
 """Jupyter's configuration in tests that need a state at will: ``taxiway.control`` answers from a file.
 
 The file named by TAXIWAY_TEST_SEED holds ``overview``, ``endpoints`` and ``columns`` by name, ``models`` by
-tag and, to make the control plane fail, ``failure`` (``type``, ``error``, ``hint``). What is asked of the control
-plane is appended to ``calls.jsonl`` beside it.
+tag and, to make the control plane fail, ``failure`` (``type``, ``error``, ``hint``). What is asked of the
+control plane is appended to ``calls.jsonl`` beside it.
 """
 
 from __future__ import annotations

@@ -1,17 +1,21 @@
 import { Button } from '@jupyterlab/ui-components';
-import type { JSX } from 'react';
+import { type JSX, useId, useState } from 'react';
+import { stateBadge } from '../alerts';
 import { CommandIds } from '../commandIds';
 import { counted } from '../format';
 import { useServices } from '../services';
-import { SEVERITY_TONES } from '../tones';
 import type { Alert } from '../types';
+import { AlertContext } from './AlertContext';
 import { Badge } from './Badge';
 import { Phrase } from './Phrase';
 import { Time } from './Time';
 
-/** One alert; opens its endpoint, and can be acknowledged while it fires. */
+/** One alert; opens what it is about, tells its context, and can be acknowledged while it fires. */
 export function AlertItem({ alert }: { alert: Alert }): JSX.Element {
   const { commands } = useServices();
+  const [open, setOpen] = useState(false);
+  const id = useId();
+  const badge = stateBadge(alert);
   return (
     <li className={alert.state === 'resolved' ? 'taxiway-past' : undefined}>
       <div className="taxiway-row">
@@ -19,33 +23,53 @@ export function AlertItem({ alert }: { alert: Alert }): JSX.Element {
           type="button"
           className="taxiway-item"
           title={alert.detail || alert.title}
-          onClick={() => void commands.execute(CommandIds.openEndpoint, { name: alert.endpoint })}
+          onClick={() => void commands.execute(CommandIds.openEndpoint, target(alert))}
         >
           <span className="taxiway-wrap">
             <Phrase text={alert.title} />
           </span>
           <span className="taxiway-item-note">
-            <Badge
-              tone={alert.state === 'resolved' ? 'plain' : SEVERITY_TONES[alert.severity]}
-              text={alert.state === 'firing' ? alert.severity : alert.state}
-            />
+            <Badge tone={badge.tone} text={badge.text} />
             <span>{alert.endpoint}</span>
             <Time iso={alert.last_seen} />
             {alert.count > 1 ? <span>{counted(alert.count, 'time')}</span> : null}
           </span>
         </button>
-        {alert.state === 'firing' ? (
+        <span className="taxiway-row-actions">
+          {alert.state === 'firing' ? (
+            <Button
+              minimal
+              small
+              title="Acknowledge"
+              aria-label={`Acknowledge: ${alert.title}`}
+              onClick={() => void commands.execute(CommandIds.acknowledge, { id: alert.id })}
+            >
+              Ack
+            </Button>
+          ) : null}
           <Button
             minimal
             small
-            title="Acknowledge"
-            aria-label={`Acknowledge: ${alert.title}`}
-            onClick={() => void commands.execute(CommandIds.acknowledge, { id: alert.id })}
+            title="What it means"
+            aria-label={`About: ${alert.title}`}
+            aria-expanded={open}
+            aria-controls={id}
+            onClick={() => {
+              setOpen(!open);
+            }}
           >
-            Ack
+            {open ? 'Less' : 'Why'}
           </Button>
-        ) : null}
+        </span>
+      </div>
+      <div id={id} hidden={!open}>
+        {open ? <AlertContext alert={alert} /> : null}
       </div>
     </li>
   );
+}
+
+/** The endpoint, and the column in the window if the alert is about one. */
+function target({ endpoint, column, window_start: window }: Alert): Record<string, string> {
+  return { name: endpoint, ...(column && window ? { column, window } : {}) };
 }

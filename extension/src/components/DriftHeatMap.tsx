@@ -1,7 +1,8 @@
 import { type JSX, useMemo } from 'react';
-import { type HeatCell, heatMap, heatMapSpec, MAX_COLUMNS } from '../charts';
+import { type HeatCell, heatMap, heatMapSpec, TOGETHER } from '../charts';
 import { count } from '../format';
 import { useChartColors } from '../hooks/useChartColors';
+import type { Selection } from '../selections';
 import { useServices } from '../services';
 import type { EndpointDetail } from '../types';
 import { DataTable, type TableColumn } from './DataTable';
@@ -17,8 +18,14 @@ const COLUMNS: readonly TableColumn<HeatCell>[] = [
   { title: 'Drifted', cell: cell => (cell.drifted ? 'yes' : 'no') }
 ];
 
-/** Drift per column over time. */
-export function DriftHeatMap({ endpoint }: { endpoint: EndpointDetail }): JSX.Element {
+interface Props {
+  endpoint: EndpointDetail;
+  /** Shows a column in a window. */
+  select: (selection: Selection) => void;
+}
+
+/** Drift per column over time; a cell opens its distribution. */
+export function DriftHeatMap({ endpoint, select }: Props): JSX.Element {
   const colors = useChartColors(useServices().themes);
   const map = useMemo(() => heatMap(endpoint.windows, endpoint.window), [endpoint.windows, endpoint.window]);
   if (map.cells.length === 0) {
@@ -28,21 +35,29 @@ export function DriftHeatMap({ endpoint }: { endpoint: EndpointDetail }): JSX.El
       </EmptyState>
     );
   }
+  const total = Math.max(map.total, endpoint.columns?.length ?? 0);
+  const shown = map.columns.filter(column => column !== TOGETHER).length;
   const drifted = new Set(map.cells.filter(cell => cell.drifted).map(cell => cell.column));
   const summary =
     drifted.size === 0 ? 'no column has drifted' : `drifted at some time: ${[...drifted].join(', ')}`;
   return (
     <>
-      {map.total > map.columns.length ? (
+      {total > shown ? (
         <p className="taxiway-note">
-          {`The ${MAX_COLUMNS} most drifted of ${count(map.total)} columns are shown.`}
+          {`The ${shown} most drifted of ${count(total)} columns are shown; the list below has all.`}
         </p>
       ) : null}
       <Figure
         chart={
           <VegaChart
             spec={heatMapSpec(map, colors)}
-            label={`Heat map of drift, ${map.columns.length} columns by ${map.windows.length} windows; ${summary}`}
+            label={`Heat map of drift, ${shown} columns by ${map.windows.length} windows; ${summary}`}
+            onSelect={description => {
+              const cell = map.cells.find(one => one.label === description);
+              if (cell && cell.column !== TOGETHER) {
+                select({ column: cell.column, window: cell.start, model: cell.model });
+              }
+            }}
           />
         }
         table={

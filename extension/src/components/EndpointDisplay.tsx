@@ -15,7 +15,7 @@ import { PerformanceChart } from './PerformanceChart';
 
 /** An endpoint in a notebook's output: what was recorded, then what the server says now. */
 export function EndpointDisplay({ recorded }: { recorded: EndpointDetail }): JSX.Element {
-  const { api, store } = useServices();
+  const { api, store, commands } = useServices();
   const { name } = recorded;
   const { overview } = useOverview(store);
   const load = useCallback(() => api.endpoint(name), [api, name]);
@@ -31,7 +31,12 @@ export function EndpointDisplay({ recorded }: { recorded: EndpointDetail }): JSX
       <BoundedList items={firing} limit={3} render={alert => <AlertItem key={alert.id} alert={alert} />} />
       {endpoint.windows.length > 0 ? (
         <>
-          <DriftHeatMap endpoint={endpoint} />
+          <DriftHeatMap
+            endpoint={endpoint}
+            select={selection => {
+              void commands.execute(CommandIds.openEndpoint, { name, ...selection });
+            }}
+          />
           <PerformanceChart endpoint={endpoint} />
         </>
       ) : null}

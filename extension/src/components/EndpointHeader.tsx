@@ -7,6 +7,7 @@ import { CopyButton } from './CopyButton';
 import { EndpointActions } from './EndpointActions';
 import { type Fact, Facts } from './Facts';
 import { ModelLink } from './ModelLink';
+import { Phrase } from './Phrase';
 import { Time } from './Time';
 
 /** How an endpoint is, on two lines, and what can be done to it. */
@@ -40,7 +41,16 @@ export function EndpointHeader({ endpoint }: { endpoint: EndpointSummary }): JSX
         <span className="taxiway-grow" />
         <EndpointActions endpoint={endpoint} />
       </div>
-      {endpoint.reason ? <p className="taxiway-note">{endpoint.reason}</p> : null}
+      {endpoint.reason ? (
+        <p className="taxiway-note">
+          <Phrase text={endpoint.reason} />
+        </p>
+      ) : null}
+      {(endpoint.notes ?? []).map(note => (
+        <p key={note} className="taxiway-note">
+          <Phrase text={note} />
+        </p>
+      ))}
       <Facts facts={facts} />
     </header>
   );

@@ -1,4 +1,5 @@
 import type { JSX } from 'react';
+import { changeName } from '../changes';
 import { count, inline } from '../format';
 import type { SchemaChange } from '../types';
 import { Badge } from './Badge';
@@ -6,17 +7,8 @@ import { DataTable, type TableColumn } from './DataTable';
 import { EmptyState } from './EmptyState';
 import { Time } from './Time';
 
-const KINDS = new Map([
-  ['extra', 'new column'],
-  ['missing', 'removed column'],
-  ['retyped', 'changed type'],
-  ['null', 'empty value'],
-  ['new_category', 'new category'],
-  ['out_of_range', 'out of range']
-]);
-
 const COLUMNS: readonly TableColumn<SchemaChange>[] = [
-  { title: 'Change', cell: change => KINDS.get(change.kind) ?? change.kind },
+  { title: 'Change', cell: change => changeName(change.kind) },
   { title: 'Column', cell: change => <code>{change.column}</code> },
   {
     title: 'Effect',

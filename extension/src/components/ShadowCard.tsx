@@ -1,5 +1,5 @@
 import type { JSX } from 'react';
-import { isShare } from '../charts';
+import { isShare } from '../performanceCharts';
 import { count, counted, duration, gain, percent, pValue, significant } from '../format';
 import { verdictTone } from '../tones';
 import type { PairedDifference, ShadowReport } from '../types';

@@ -1,6 +1,5 @@
 import { MimeModel } from '@jupyterlab/rendermime';
 import type { PartialJSONObject } from '@lumino/coreutils';
-import { Widget } from '@lumino/widgets';
 import { type JSX, useEffect, useRef, useState } from 'react';
 import { useServices } from '../services';
 
@@ -11,10 +10,12 @@ interface Props {
   spec: PartialJSONObject;
   /** What a screen reader says in place of the picture. */
   label: string;
+  /** Told the `description` of the mark that was clicked. */
+  onSelect?: (description: string) => void;
 }
 
 /** A Vega-Lite chart as wide as its place, drawn by JupyterLab's own renderer. */
-export function VegaChart({ spec, label }: Props): JSX.Element {
+export function VegaChart({ spec, label, onSelect }: Props): JSX.Element {
   const { rendermime } = useServices();
   const host = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(0);
@@ -52,8 +53,8 @@ export function VegaChart({ spec, label }: Props): JSX.Element {
     renderer.renderModel(new MimeModel({ data, metadata, trusted: true })).then(
       () => {
         if (!stale) {
-          node.replaceChildren();
-          Widget.attach(renderer, node);
+          // Not attached as a widget: React may take the place away first, and detaching would throw then.
+          node.replaceChildren(renderer.node);
         }
       },
       (error: unknown) => {
@@ -68,5 +69,20 @@ export function VegaChart({ spec, label }: Props): JSX.Element {
     };
   }, [text, width, rendermime]);
 
-  return <div ref={host} className="taxiway-chart" role="img" aria-label={label} />;
+  return (
+    <div
+      ref={host}
+      className="taxiway-chart"
+      role="img"
+      aria-label={label}
+      onClick={event => {
+        // Vega writes a mark's description down as the label of its shape.
+        const shape = event.target instanceof Element ? event.target.closest('svg [aria-label]') : null;
+        const description = shape?.getAttribute('aria-label');
+        if (description) {
+          onSelect?.(description);
+        }
+      }}
+    />
+  );
 }

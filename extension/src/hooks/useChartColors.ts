@@ -30,6 +30,7 @@ function readColors(): ChartColors {
     background: read('--jp-layout-color1', light ? '#ffffff' : '#111111'),
     line: light ? '#1668c4' : '#6cb2ff',
     second: light ? '#8a3fc4' : '#c99bff',
+    bad: light ? '#b3261e' : '#ff8a80',
     heat: light ? HEAT_LIGHT : HEAT_DARK,
     font: read('--jp-ui-font-family', 'sans-serif')
   };

@@ -32,7 +32,7 @@ export const endpointActions: JupyterFrontEndPlugin<void> = {
           }
         }
       });
-      if (command !== CommandIds.acknowledge) {
+      if (!OF_ONE_ALERT.has(command)) {
         palette?.addItem({ command, category: 'Taxiway' });
       }
     };
@@ -41,10 +41,14 @@ export const endpointActions: JupyterFrontEndPlugin<void> = {
     add(CommandIds.startShadow, 'Start a Shadow on an Endpoint', args => startShadow(services, args));
     add(CommandIds.stopShadow, 'Stop the Shadow of an Endpoint', args => stopShadow(services, args));
     add(CommandIds.acknowledge, 'Acknowledge an Alert', args => acknowledge(services, args));
+    add(CommandIds.silence, 'Silence an Alert', args => silence(services, args));
     add(CommandIds.startAgent, 'Start the Agent', () => startAgent(services));
     add(CommandIds.stopAgent, 'Stop the Agent', () => stopAgent(services));
   }
 };
+
+/** What makes no sense without an alert that it is about. */
+const OF_ONE_ALERT = new Set<string>([CommandIds.acknowledge, CommandIds.silence]);
 
 type Args = ReadonlyPartialJSONObject;
 
@@ -105,6 +109,12 @@ async function stopShadow({ api, store }: Services, args: Args): Promise<void> {
 async function acknowledge({ api }: Services, args: Args): Promise<void> {
   if (typeof args.id === 'number') {
     await api.acknowledge(args.id);
+  }
+}
+
+async function silence({ api }: Services, args: Args): Promise<void> {
+  if (typeof args.id === 'number' && typeof args.seconds === 'number') {
+    await told(api.silence(args.id, args.seconds), 'Silencing the alert…', 'Nobody is told of it meanwhile.');
   }
 }
 

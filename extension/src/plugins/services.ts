@@ -3,6 +3,7 @@ import { IThemeManager } from '@jupyterlab/apputils';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { Api } from '../api';
 import { OverviewStore } from '../overview';
+import { Selections } from '../selections';
 import { IServices, type Services } from '../services';
 
 /** The one connection to the server that all views share. */
@@ -19,6 +20,13 @@ export const services: JupyterFrontEndPlugin<Services> = {
     themes: IThemeManager | null
   ): Services => {
     const api = new Api(app.serviceManager.serverSettings);
-    return { api, store: new OverviewStore(api), commands: app.commands, rendermime, themes };
+    return {
+      api,
+      store: new OverviewStore(api),
+      selections: new Selections(),
+      commands: app.commands,
+      rendermime,
+      themes
+    };
   }
 };

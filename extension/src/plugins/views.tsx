@@ -1,5 +1,6 @@
 import { ILayoutRestorer, type JupyterFrontEnd, type JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette, MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
+import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import type { ReactElement } from 'react';
 import { CommandIds } from '../commandIds';
 import { EndpointView } from '../components/EndpointView';
@@ -19,6 +20,8 @@ interface Kind {
   argument: string;
   names: (overview: Overview) => string[];
   draw: (name: string) => ReactElement;
+  /** What else the arguments say. */
+  before?: (name: string, args: ReadonlyPartialJSONObject, services: Services) => void;
 }
 
 const KINDS: readonly Kind[] = [
@@ -28,7 +31,12 @@ const KINDS: readonly Kind[] = [
     label: 'Open Endpoint',
     argument: 'name',
     names: overview => overview.endpoints.map(endpoint => endpoint.name),
-    draw: name => <EndpointView name={name} />
+    draw: name => <EndpointView name={name} />,
+    before: (name, { column, window, model }, { selections }) => {
+      if (typeof column === 'string' && typeof window === 'string') {
+        selections.select(name, { column, window, model: typeof model === 'string' ? model : null });
+      }
+    }
   },
   {
     namespace: 'taxiway-model',
@@ -78,6 +86,7 @@ function addKind(
       if (name === null) {
         return;
       }
+      kind.before?.(name, args, services);
       const id = `${kind.namespace}-${name}`;
       let widget = tracker.find(candidate => candidate.id === id);
       if (!widget) {
