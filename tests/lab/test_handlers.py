@@ -14,7 +14,7 @@ import pytest
 from tests.lab import seeds
 from tests.lab.jupyter import TOKEN, Jupyter
 
-GETS = ("overview", "stream", "endpoints/rain", "models/rain/0123456789ab", "nothing")
+GETS = ("overview", "stream", "metrics", "endpoints/rain", "models/rain/0123456789ab", "nothing")
 POSTS = (
     "endpoints/rain/promote",
     "endpoints/rain/rollback",

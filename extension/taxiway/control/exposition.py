@@ -124,7 +124,8 @@ def _families(session: Session) -> Iterator[Metric]:
             for name, value in list(measured["metrics"].items())[:MOST_METRICS]:
                 if value["value"] is not None:
                     quality.add_metric([*of, name], value["value"])
-        if (found := next((one.estimated for one in windows if one.estimated), None)) is not None:
+        found = next((one.estimated for one in windows if one.estimated), None)
+        if found is not None and found["value"] is not None:
             estimated.add_metric([*of, str(found["metric"])], found["value"])
     yield from (ready, rows, drift, drifted, quality, coverage, estimated)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -23,12 +24,20 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+log = logging.getLogger("taxiway.monitor")
+
 
 def specs_of(session: Session, endpoint: str) -> list[RuleSpec]:
     """Give the rules that hold for an endpoint: one of its own stands before one of all with its name."""
     query = select(RuleRow).where(RuleRow.endpoint.in_(("", endpoint)))
     rows = sorted(session.scalars(query), key=lambda row: (row.endpoint != "", row.name))
-    return list({row.name: parse_rule({"name": row.name, **row.definition}) for row in rows}.values())
+    specs: dict[str, RuleSpec] = {}
+    for row in rows:
+        try:
+            specs[row.name] = parse_rule({"name": row.name, **row.definition})
+        except InputError as error:  # of another version: the others hold all the same
+            log.warning("%s", error)
+    return list(specs.values())
 
 
 def placed(rules: str | Path | Iterable[Mapping[str, Any]], endpoint: str) -> list[Placed]:

@@ -46,10 +46,9 @@ COLUMN_METRICS: dict[str, Callable[[ColumnDrift], float | None]] = {
 WINDOW_METRICS = ("rows", "drifted_columns", "multivariate", "estimated", "coverage", "labelled")
 #: Of outcomes; any other that is measured is ``performance.NAME``.
 OUTCOME_METRICS = (
-    *("accuracy", "balanced_accuracy", "precision", "recall", "f1", "macro_f1", "roc_auc", "pr_auc"),
-    *("average_precision", "log_loss", "brier", "ece", "mcc"),
-    *("mae", "rmse", "mape", "smape", "r2", "bias", "median_ae"),
-    *("ndcg", "map", "mrr", "hit_rate", "gap"),
+    *("accuracy", "balanced_accuracy", "precision", "recall", "f1", "log_loss", "brier", "roc_auc"),
+    *("mae", "rmse", "mape", "bias", "r2", "ndcg", "mrr", "map", "gap"),
+    *("demographic_parity_difference", "equal_opportunity_difference"),
 )
 METRICS = (*COLUMN_METRICS, *WINDOW_METRICS, "findings", "lost_records", *OUTCOME_METRICS)
 _COUNTS = frozenset({"rows", "labelled", "new_categories"})
@@ -147,14 +146,17 @@ def _of_columns(context: Context, read: Callable[[ColumnDrift], float | None]) -
 
 
 def _of_reading(window: WindowReadings, metric: str) -> Iterator[Reading]:
+    value: float | None
     if metric == "rows":
-        yield window, Measure(float(window.rows), window.rows, None, window.label)
-    elif metric == "multivariate" and window.multivariate is not None:
-        n = int(window.multivariate.get("n_window") or window.rows)
-        yield window, Measure(float(window.multivariate["auc"]), n, None, window.label)
-    elif metric == "estimated" and window.estimated is not None:
-        n = int(window.estimated.get("n") or window.rows)
-        yield window, Measure(float(window.estimated["value"]), n, None, window.label)
+        value, n = float(window.rows), window.rows
+    elif metric == "multivariate":
+        found = window.multivariate or {}
+        value, n = found.get("auc"), found.get("n_window") or window.rows
+    else:
+        found = window.estimated or {}
+        value, n = found.get("value"), found.get("n") or window.rows
+    if value is not None:
+        yield window, Measure(value, n, None, window.label)
 
 
 def _of_performance(window: WindowPerformance, name: str, slice_: str | None) -> Iterator[Reading]:
@@ -172,7 +174,7 @@ def _of_performance(window: WindowPerformance, name: str, slice_: str | None) ->
         yield window, Measure(measured.coverage, measured.n_predictions, None, window.label)
     elif name == "labelled":
         yield window, Measure(float(measured.n_labelled), measured.n_predictions, None, window.label)
-    elif (estimate := measured.metrics.get(name)) is not None:
+    elif (estimate := measured.metrics.get(name)) is not None and estimate.value is not None:
         yield window, Measure(estimate.value, measured.n_labelled, None, window.label, labelled=True)
 
 

@@ -6,11 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from taxiway.monitoring.context import Context, Firing, Severity, WindowReadings, firing
-
-#: Metrics of which more is worse; of every other, less is.
-ERRORS = frozenset(
-    {"mae", "mse", "rmse", "mape", "smape", "median_ae", "log_loss", "logloss", "brier", "ece", "bias"}
-)
+from taxiway.monitoring.performance import LOWER_IS_BETTER
 
 _QUALITY_RULES: dict[str, tuple[str, Severity]] = {
     "added": ("schema_added", "warning"),
@@ -107,10 +103,10 @@ def estimated(context: Context) -> Iterator[Firing]:
         return
     found = window.estimated
     baseline, value, metric = found.get("baseline"), found["value"], str(found["metric"])
-    if baseline is None or value is None:
+    if baseline is None or value is None or None in (found["low"], found["high"]):
         return
     least = context.thresholds.min_drop
-    if metric in ERRORS:
+    if metric in LOWER_IS_BETTER:
         holds = found["low"] > baseline and value / max(baseline, 1e-300) - 1 >= least
         form, verb = ".3g", "rose"
     else:

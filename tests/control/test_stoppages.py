@@ -1,0 +1,123 @@
+"""What has stopped is told: a log that nobody reads or writes, an endpoint that nobody asks, a monitor."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from taxiway.control import rules
+from taxiway.control.ledger import Ledger, ledger
+from taxiway.control.monitor_process import MonitorSupervisor
+from taxiway.control.stoppages import Stoppages
+from taxiway.control.tables import AlertRow, EndpointRow, ObservationRow, SegmentRow, WindowRow
+from taxiway.serving.spool import SpoolWriter, list_segments, read_segment
+from tests.control.rows import endpoint_row
+from tests.monitoring.records import prediction
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    (tmp_path / "spool").mkdir()
+    return tmp_path / "spool"
+
+
+@pytest.fixture
+def book(taxiway_home: Path, spool: Path) -> Ledger:
+    made = ledger()
+    with made.transaction() as session:
+        session.add(endpoint_row("rain"))
+        session.flush()
+        session.add(ObservationRow(endpoint="rain", status="READY", spool=str(spool), time=NOW))
+    return made
+
+
+def open_alerts(book: Ledger) -> list[str]:
+    with book.reading() as session:
+        found = session.scalars(select(AlertRow).where(AlertRow.state != "resolved"))
+        return [alert.rule for alert in found]
+
+
+def test_a_log_that_is_written_and_not_read_is_told_until_it_is(book: Ledger, spool: Path) -> None:
+    at = [0.0]
+    watch = Stoppages(book, unread_seconds=60, clock=lambda: at[0])
+    writer = SpoolWriter(spool, "live")
+    watch.look(NOW)
+    at[0] = 1000.0
+    watch.look(NOW)
+    assert open_alerts(book) == [], "nothing waits to be read"
+    writer.append(prediction(["a"]))
+    watch.look(NOW)
+    for at[0], told in ((1030.0, []), (1100.0, ["log_stopped"]), (2000.0, ["log_stopped"])):
+        watch.look(NOW)
+        assert open_alerts(book) == told
+    (path,) = list_segments(spool)
+    with book.transaction() as session:
+        session.add(SegmentRow(path=str(path), endpoint="rain", offset=read_segment(path)[1]))
+    before = None
+    for _ in range(2):
+        watch.look(NOW)
+        assert open_alerts(book) == []
+        before, last = book.data_version(), before
+    assert before == last, "looking writes nothing"
+    writer.close()
+
+
+def test_a_log_whose_folder_is_gone_is_told_while_the_endpoint_answers(book: Ledger, spool: Path) -> None:
+    watch = Stoppages(book)
+    shutil.rmtree(spool)
+    watch.look(NOW)
+    assert open_alerts(book) == ["log_stopped"]
+    with book.transaction() as session:
+        session.get_one(EndpointRow, "rain").desired = "stopped"
+    watch.look(NOW)
+    assert open_alerts(book) == []
+
+
+def windows(book: Ledger, hours: range, *, late: timedelta = timedelta(0)) -> None:
+    with book.transaction() as session:
+        for hour in hours:
+            start = NOW - (24 - hour) * HOUR
+            session.add(
+                WindowRow(
+                    **{"endpoint": "rain", "model": "rain:one", "role": "live", "start": start},
+                    **{"end": start + HOUR, "rows": 5, "profile": "", "updated": start + HOUR / 2 + late},
+                )
+            )
+
+
+def test_an_endpoint_that_is_not_asked_as_often_as_before_is_told(book: Ledger) -> None:
+    watch = Stoppages(book)
+    windows(book, range(7))
+    watch.look(NOW)
+    assert open_alerts(book) == [], "too few windows to know how often it is asked"
+    windows(book, range(10, 20))  # it has been quiet for three hours before
+    watch.look(NOW)
+    assert open_alerts(book) == []
+    watch.look(NOW + 5 * HOUR)
+    assert open_alerts(book) == ["no_predictions"]
+    spec = {"name": "no_predictions", "enabled": False}
+    rules.apply(book, rules.placed([spec], "rain"), by="test")
+    watch.look(NOW + 5 * HOUR)
+    assert open_alerts(book) == []
+
+
+def test_replayed_data_tell_nothing_of_how_often_it_is_asked(book: Ledger) -> None:
+    windows(book, range(20), late=timedelta(days=400))
+    Stoppages(book).look(NOW + timedelta(days=500))
+    assert open_alerts(book) == []
+
+
+def test_a_monitor_that_keeps_stopping_is_one_alert(book: Ledger) -> None:
+    supervisor = MonitorSupervisor(book)
+    supervisor.deaths = 3
+    for _ in range(2):
+        with book.reading() as session:
+            supervisor._alert([session.get_one(EndpointRow, "rain")])
+    assert open_alerts(book) == ["monitor_stopped"]
