@@ -27,6 +27,13 @@ SPACED_POINTS = 256
 BINS = 10
 
 _TEMPORAL = "taxiway.temporal."
+_WANTED = frozenset(
+    (
+        *(f"counts/{name}" for name in ("n", "null", "inf")),
+        *(f"types/{name}" for name in ("integral", "fractional", "boolean", "string", "object", "tensor")),
+        *("distribution/kll", "distribution/m2", "frequent_items/frequent_strings"),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -162,14 +169,13 @@ def _columns(data: bytes) -> Iterable[tuple[str, ColumnDigest]]:
     header, start = _delimited(data, at, DatasetProfileHeader)
     if segments.has_segments or not header.indexed_metric_paths or start + header.length > len(data):
         raise ValueError("not laid out as this module reads it")
-    names = dict(header.indexed_metric_paths)
-    wanted = {key: path for key, path in names.items() if not path.startswith(("cardinality/", "ints/"))}
+    wanted = [(path, key) for key, path in header.indexed_metric_paths.items() if path in _WANTED]
     metadata = header.properties.metadata
     for name in sorted(header.column_offsets):
         (offset,) = header.column_offsets[name].offsets
         head, at = _delimited(data, start + offset, ChunkHeader)
         chunk = ChunkMessage.FromString(data[at : at + head.length]).metric_components
-        parts = {wanted[key]: component for key, component in chunk.items() if key in wanted}
+        parts = {path: chunk[key] for path, key in wanted if key in chunk}
         yield name, _digest(name, parts, temporal=_TEMPORAL + name in metadata)
 
 
