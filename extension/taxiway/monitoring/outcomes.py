@@ -6,6 +6,7 @@ Nothing here guesses in silence: a row that cannot be used, or only in a doubtfu
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 LONGEST_ID = 256  # as serving takes it
 _SHOWN = 3
+_UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _ZONE = r"(?:[zZ]|[+-]\d{2}:?(?:\d{2})?)$"
 _CLOCK = r":\d{2}"
 
@@ -217,13 +219,11 @@ def _keys(
 def _tolerance(text: str) -> pd.Timedelta:
     import pandas as pd
 
-    try:
-        found: Any = pd.Timedelta(text)
-    except ValueError:
-        found = pd.NaT
-    if found is pd.NaT or found < pd.Timedelta(0):
-        raise InputError(f"{text!r} is no length of time.", hint="Give one such as 1d, 12h or 90min.")
-    return pd.Timedelta(found)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]+)\s*", text)
+    unit = _UNITS.get(match[2].lower()) if match else None
+    if match is None or unit is None:
+        raise InputError(f"{text!r} is no length of time.", hint="Give one such as 7d, 12h, 90min or 30s.")
+    return pd.Timedelta(seconds=float(match[1]) * unit)
 
 
 def _require(table: pd.DataFrame, names: Iterable[str]) -> None:
