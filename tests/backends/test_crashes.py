@@ -103,6 +103,36 @@ def test_a_process_that_keeps_dying_is_degraded_and_says_of_what(endpoint: Endpo
     assert f"SIGSEGV: {lines}" in seen.reason
 
 
+def test_a_serving_process_that_hangs_is_told_of_and_replaced_while_clients_wait(endpoint: Endpoint) -> None:
+    url = endpoint.start().url
+    assert url is not None
+    victim = endpoint.worker("live")
+    rows = endpoint.models[0].rows(20)
+    with Load(url, rows, keep_alive=0, fresh=2) as load:
+        load.wait_for(20)
+        victim.suspend()
+        seen = endpoint.until(lambda seen: seen.status is not Status.READY)
+        assert seen.status is Status.DEGRADED
+        assert f"does not answer (process {victim.pid})" in seen.reason
+        victim.wait(30)
+        endpoint.ready(0)
+        load.wait_for(20)
+    assert endpoint.worker("live").pid != victim.pid
+    assert all("Refused" not in failure for failure in load.failures)
+    assert len(load.failures) <= 2, "only what it had in its hands is lost"
+
+
+def test_a_hung_process_of_a_killed_master_does_not_stay_for_ever(endpoint: Endpoint) -> None:
+    endpoint.start()
+    orphan = endpoint.worker("live")
+    orphan.suspend()
+    endpoint.orphan()
+    endpoint.backend.apply(endpoint.spec(), token="again")
+    orphan.wait(30)
+    wait_until(lambda: [one["role"] for one in endpoint.status()["workers"]] == ["live"], "one process")
+    endpoint.ask(endpoint.ready(0))
+
+
 def test_a_master_whose_folder_is_removed_stops_everything(endpoint: Endpoint) -> None:
     endpoint.start()
     master, worker = psutil.Process(endpoint.status()["pid"]), endpoint.worker("live")

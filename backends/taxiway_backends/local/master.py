@@ -29,7 +29,7 @@ from taxiway_backends.local.rundir import RunDir
 from taxiway_backends.local.spec import ModelEntry, Spec
 from taxiway_backends.local.state import describe_state
 from taxiway_backends.local.wake import Wake
-from taxiway_backends.local.worker import Definition
+from taxiway_backends.local.worker import LEAVE_SECONDS, Definition
 
 LOCK_SECONDS = 5.0
 STOP_DRAIN_SECONDS = 2.0
@@ -60,6 +60,7 @@ class Master:
         self.shadow: Pool | None = None
         self.leaving: list[Pool] = []
         self.orphans: list[Orphan] = find_orphans(directory.spool)
+        self._orphans_leave_by = float("inf")
         for orphan in self.orphans:
             if orphan.role == "shadow":
                 orphan.send(signal.SIGKILL)
@@ -85,6 +86,9 @@ class Master:
         if len(alive) < len(self.orphans) or not self._written:
             remove_sockets(self.directory.path, alive)
         self.orphans = alive
+        if time.monotonic() > self._orphans_leave_by:
+            for orphan in alive:  # it hangs, and would keep its connections waiting for ever
+                orphan.send(signal.SIGKILL)
         self._write_status()
         bound_log(self.directory.log)
 
@@ -121,8 +125,10 @@ class Master:
     def _switch(self, new: Pool) -> None:
         """Give the traffic to a pool that accepts; what served before goes, or is kept for the bake."""
         _log.info("%s is live", new.definition.model.tag)
-        for orphan in self.orphans:
-            orphan.send(signal.SIGTERM)
+        if self.orphans and self._orphans_leave_by == float("inf"):  # told twice, they would not drain
+            self._orphans_leave_by = time.monotonic() + new.definition.drain_seconds + LEAVE_SECONDS
+            for orphan in self.orphans:
+                orphan.send(signal.SIGTERM)
         old, self.serving, self.incoming = self.serving, new, None
         bake = self.spec.bake
         if old is None or old.definition.model == new.definition.model:

@@ -78,6 +78,11 @@ class Pool:
         )
 
     @property
+    def silent(self) -> list[Worker]:
+        """Those that should answer, and have not for a while."""
+        return [worker for worker in self.workers if worker.silent]
+
+    @property
     def failing(self) -> bool:
         """Whether it is no longer a matter of waiting."""
         return self.hopeless or self.failures > 0
@@ -101,9 +106,8 @@ class Pool:
             for _ in range(self.size - len(running)):
                 if not self._begin(now):
                     break
-        if self.complete and all(
-            now - (worker.accepted or now) > HEALTHY_SECONDS for worker in self.accepting
-        ):
+        healthy = self.complete and not self.silent
+        if healthy and all(now - (worker.accepted or now) > HEALTHY_SECONDS for worker in self.accepting):
             self.failures = 0
             self.hopeless = False
 

@@ -20,8 +20,12 @@ def describe_state(master: Master) -> dict[str, Any]:
         status, reason = "PENDING", "A serving process that leaves may still take connections."
     if status == "READY" and master.baking.refused is not None:
         status, reason = "DEGRADED", master.baking.refused.fault
+    if status == "READY" and serving is not None and serving.silent:
+        status, reason = "DEGRADED", _does_not_answer("", serving)
     if status == "READY" and shadow is not None and shadow.failing and not shadow.complete:
         status, reason = "DEGRADED", _does_not_stay("The shadow ", shadow)
+    if status == "READY" and shadow is not None and shadow.silent:
+        status, reason = "DEGRADED", _does_not_answer("The shadow ", shadow)
     live = serving.definition.model.tag if serving is not None and serving.accepting else _of_orphans(master)
     pools = [serving, master.incoming, master.aside, shadow, *master.leaving]
     workers = [worker.describe() for pool in pools if pool is not None for worker in pool.workers]
@@ -91,6 +95,12 @@ def _live(master: Master) -> tuple[str, str]:
 def _does_not_stay(who: str, pool: Pool) -> str:
     times = f" ({pool.failures} times in a row)" if pool.failures > 1 else ""
     return f"{who}{pool.definition.model.tag} does not stay up{times}: {pool.reason.rstrip('.')}."
+
+
+def _does_not_answer(who: str, pool: Pool) -> str:
+    pids = ", ".join(str(worker.pid) for worker in pool.silent)
+    tag = pool.definition.model.tag
+    return f"{who}{tag} does not answer (process {pids}); it is started again if that goes on."
 
 
 def _of_orphans(master: Master) -> str | None:

@@ -20,6 +20,7 @@ from taxiway_backends.local.bake import Totals
 from taxiway_backends.local.confinement import Confiner
 from taxiway_backends.local.log import parse_line
 from taxiway_backends.local.placement import Place
+from taxiway_backends.local.pulse import Pulse
 from taxiway_backends.local.rundir import RunDir
 from taxiway_backends.local.spec import UNLIMITED, ModelEntry
 
@@ -118,6 +119,8 @@ class Worker:
         self.line.setblocking(False)
         self.create_time = _create_time(self._process.pid)
         self._killed_for_memory = False
+        self._pulse = Pulse(self.pid)
+        self._hung = False
 
     def _command(self, listener: socket.socket) -> list[str]:
         definition = self.definition
@@ -142,6 +145,15 @@ class Worker:
     def running(self) -> bool:
         """Whether the process is there and was not told to leave."""
         return self.state not in (State.DRAINING, State.GONE)
+
+    @property
+    def silent(self) -> bool:
+        """Whether it should answer, and has not for a while."""
+        return self._watched and self._pulse.is_silent
+
+    @property
+    def _watched(self) -> bool:
+        return self.state in (State.READY, State.TOLD, State.ACCEPTING)
 
     @property
     def exit_status(self) -> int | None:
@@ -207,6 +219,15 @@ class Worker:
                 (self._directory.path / self.uds).unlink(missing_ok=True)
         elif self._late():
             self.kill()
+        elif self._watched:
+            self._feel()
+
+    def _feel(self) -> None:
+        if self._pulse.look():
+            self.send("measure")
+        if self._pulse.is_hung:
+            self._hung = True
+            self.kill()
 
     def _late(self) -> bool:
         now = time.monotonic()
@@ -224,6 +245,8 @@ class Worker:
         except OSError:
             pass
         *lines, self._received = self._received.split(b"\n")
+        if lines:
+            self._pulse.answer()
         for line in lines:
             told = json.loads(line)
             event = told["event"]
@@ -242,6 +265,8 @@ class Worker:
         """Say why it ended: its last words, or the signal."""
         if self._killed_for_memory:
             return "ended by the kernel, because it wanted more memory than its limit allows"
+        if self._hung:
+            return f"did not answer for {self._pulse.silence:.0f} s, and was ended"
         words, status = self._last_words(), self.exit_status
         if status is None or status >= 0:
             said = " ".join(words) or f"ended with exit status {status}"
