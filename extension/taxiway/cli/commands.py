@@ -11,6 +11,7 @@ from taxiway.cli import (
     models,
     outcomes,
     preflight,
+    report,
     rules,
     watching,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "models",
     "outcomes",
     "preflight",
+    "report",
     "rules",
     "watching",
 ]

@@ -19,6 +19,7 @@ from taxiway.control import desired
 from taxiway.control.ledger import ledger
 from taxiway.control.tables import WindowRow
 from taxiway.errors import InputError, NotFoundError, TaxiwayError
+from taxiway.monitoring.hiding import hide
 from taxiway.packaging import registry
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 MOST_WINDOWS = 200
 MOST_READ = 20_000  # columns that are read for a history, which a wide profile is short of
+CONCEALED = "The column is marked sensitive: its values are hidden."
 _FEWEST_WINDOWS = 12
 _MOST_KEPT = 60_000
 
@@ -65,7 +67,8 @@ def column_detail(endpoint: str, column: str, window: str | None = None, model: 
         when = "no window yet" if window is None else f"no window that starts at {window}"
         raise NotFoundError(f"Endpoint {endpoint!r} has {when}.", hint="Choose one of its heat map.")
     row = max(rows, key=lambda row: (row.start, row.rows))
-    reference = profiles.read(registry.load(row.model).path / "reference.bin")
+    loaded = registry.load(row.model)
+    reference = profiles.read(loaded.path / "reference.bin")
     present = profiles.read(Path(row.profile))
     before, after = (distributions.summary_of(view, column) for view in (reference, present))
     if before is None and after is None:
@@ -73,16 +76,22 @@ def column_detail(endpoint: str, column: str, window: str | None = None, model: 
             f"Neither the reference nor that window has a column {column!r}.",
             hint="Choose one of the endpoint's columns.",
         )
+    sensitive = loaded.signature.sensitive
+    shown = distributions.Distribution("none", text=CONCEALED)
+    if column in sensitive:
+        before = after = None
+    else:
+        shown = distributions.distribution(column, present, reference)
     return {
         "column": column,
         "window": row.start.isoformat(),
         "end": row.end.isoformat(),
         "model": row.model,
         "rows": row.rows,
-        "drift": next((entry for entry in row.drift if entry["column"] == column), None),
+        "drift": hide(next((one for one in row.drift if one["column"] == column), None), sensitive),
         "reference": asdict(before) if before else None,
         "present": asdict(after) if after else None,
-        "distribution": asdict(distributions.distribution(column, present, reference)),
+        "distribution": asdict(shown),
     }
 
 
@@ -101,8 +110,10 @@ def column_history(endpoint: str, column: str) -> Json:
     largest = {row.start: row for row in sorted(_windows(endpoint), key=lambda row: (row.start, row.rows))}
     rows = list(largest.values())  # where a switch left two Models in one window
     with ledger().reading() as session:
-        live = desired.get(session, endpoint).live
-    reference = profiles.read(registry.load(live).path / "reference.bin")
+        live = registry.load(desired.get(session, endpoint).live)
+    if column in live.signature.sensitive:
+        return {"levels": distributions.LEVELS, "windows": [], "reference": None, "total": len(rows)}
+    reference = profiles.read(live.path / "reference.bin")
     wide = len(reference.get_columns())
     most = max(_FEWEST_WINDOWS, min(MOST_WINDOWS, MOST_READ // max(wide, 1)))
     found = []

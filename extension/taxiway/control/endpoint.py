@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from taxiway.control.outcomes import OutcomeStatus, Sent
+    from taxiway.lab.monitor_widget import MonitorWidget
+    from taxiway.lab.report import Report
     from taxiway.monitoring.sketches import View
     from taxiway.monitoring.windows import Unit
     from taxiway.packaging.model import Model
@@ -468,6 +470,43 @@ class Endpoint:
         from taxiway.control import views
 
         return pd.DataFrame(views.alerts(self.name))
+
+    def report(self, path: str | Path | None = None, *, since: datetime | None = None) -> Report:
+        """Give a report that shows itself: what needs attention, and what that rests on.
+
+        Parameters
+        ----------
+        path
+            Where to save it as one HTML page that needs nothing else; nowhere by default.
+        since
+            Leave out what is earlier; without a zone: UTC.
+
+        Raises
+        ------
+        ConflictError
+            There is a file at ``path`` that is no report.
+        """
+        from taxiway.lab.report import gather
+
+        made = gather(self.name, since=since)
+        if path is not None:
+            made.save(path)
+        return made
+
+    def monitor(self, *, seconds: float = 5.0) -> MonitorWidget:
+        """Give a live view for the notebook, in any front end that shows widgets.
+
+        It refreshes by itself while it is shown, when the ledger has changed; an exported notebook keeps
+        what it showed when the cell was run.
+
+        Parameters
+        ----------
+        seconds
+            How often to look, at least 0.2.
+        """
+        from taxiway.lab.monitor_widget import MonitorWidget
+
+        return MonitorWidget(self.name, seconds=seconds)
 
     def timeline(self) -> pd.DataFrame:
         """Give what happened, when, by whom and why, oldest first."""

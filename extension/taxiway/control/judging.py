@@ -19,6 +19,7 @@ from taxiway.control.ledger import Ledger, record
 from taxiway.control.tables import EndpointRow, PartRow, WindowRow
 from taxiway.monitoring import profiles
 from taxiway.monitoring.drift import drift
+from taxiway.monitoring.hiding import hide
 from taxiway.monitoring.schema import schema_changes
 from taxiway.packaging import registry
 
@@ -141,7 +142,8 @@ def _judge_window(ledger: Ledger, row: EndpointRow, window: WindowRow, labels: L
 def _drift(case: Case) -> list[Any]:
     """Compare column by column; outputs contribute nothing, since they follow from the inputs."""
     weights = case.model.importances or dict.fromkeys(case.model.signature.names, 1.0)
-    return [asdict(one) for one in drift(case.reference, case.profile, weights=weights)]
+    found = [asdict(one) for one in drift(case.reference, case.profile, weights=weights)]
+    return list(hide(found, case.model.signature.sensitive))
 
 
 def _quality(case: Case) -> list[Any]:

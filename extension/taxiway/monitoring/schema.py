@@ -184,7 +184,7 @@ def _of_column(
         yield constant
         return
     if before.kind == after.kind == "numeric":
-        yield from _rescaled(before, after)
+        yield from _rescaled(before, after, hide=hide)
     elif before.kind == after.kind == "categorical":
         yield from _new_categories(before, after, hide=hide)
 
@@ -246,22 +246,23 @@ def _largest_share(column: ColumnSummary) -> float:
     return widest
 
 
-def _rescaled(before: ColumnSummary, after: ColumnSummary) -> Iterator[SchemaChange]:
+def _rescaled(before: ColumnSummary, after: ColumnSummary, *, hide: bool) -> Iterator[SchemaChange]:
     unit = guess_unit(before, after)
     if unit is None:
         return
     factor = f"{unit.factor:,.6g}" + (f" and {unit.offset:+g}" if unit.offset else "")
-    text = (
-        f"`{before.column}` looks as if in another unit: × {factor} ({unit.name}), "
-        f"median {before.quantiles[0.5]:.4g} → {after.quantiles[0.5]:.4g}"
-    )
+    text = f"`{before.column}` looks as if in another unit: × {factor} ({unit.name})"
+    medians = [] if hide else [f"median {side.quantiles[0.5]:.4g}" for side in (before, after)]
+    expected, found = medians or ("", "")
+    if medians:
+        text += f", {expected} → {found.removeprefix('median ')}"
     yield SchemaChange(
         "rescaled",
         before.column,
         text,
         value=unit.factor,
-        expected=f"median {before.quantiles[0.5]:.4g}",
-        found=f"median {after.quantiles[0.5]:.4g}",
+        expected=expected,
+        found=found,
     )
 
 
