@@ -35,14 +35,8 @@ DRIFT = firing("rain", "data_drift", "warning", "`wind` drifted in Jan 2013", "W
 ADDED = firing("rain", "schema_added", "critical", "New column `account_type`", "", "account_type")
 
 
-#: The outbox is the same in either database; these tests see to it in both.
-IN_BOTH = ("test_alerts_of_one_cycle", "test_a_sink_that_refuses", "test_what_a_silence_kept")
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "ledger_url" in metafunc.fixturenames:
-        both = metafunc.function.__name__.startswith(IN_BOTH)
-        metafunc.parametrize("ledger_url", ["sqlite", "postgresql"] if both else ["sqlite"], indirect=True)
+#: Most tests need one database only; the others see to it that the outbox is the same in both.
+in_sqlite = pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
 
 
 class Clock:
@@ -151,6 +145,7 @@ def test_a_sink_that_refuses_is_told_again_with_the_same_keys_and_then_all_at_on
     assert sink(book).failures == 0
 
 
+@in_sqlite
 def test_a_clock_that_is_set_back_delays_no_try_for_long(
     book: Ledger,
     postman: Delivery,
@@ -166,6 +161,7 @@ def test_a_clock_that_is_set_back_delays_no_try_for_long(
     assert len(receiver.received) == 2
 
 
+@in_sqlite
 def test_a_sink_that_keeps_failing_is_an_alert_for_the_others(
     book: Ledger,
     postman: Delivery,
@@ -194,6 +190,7 @@ def test_a_sink_that_keeps_failing_is_an_alert_for_the_others(
     assert receiver.told.count(("data_drift", "opened")) == 2
 
 
+@in_sqlite
 def test_a_slow_sink_holds_up_no_other(
     book: Ledger,
     postman: Delivery,
@@ -220,6 +217,7 @@ def test_a_slow_sink_holds_up_no_other(
         slow.close()
 
 
+@in_sqlite
 def test_flapping_is_bounded_and_nothing_of_it_is_lost(
     book: Ledger,
     postman: Delivery,
@@ -280,6 +278,7 @@ def test_what_a_silence_kept_is_told_when_it_ends_unless_it_is_over(
     assert sorted(row.state for row in rows(book)) == ["dropped", "sent"]
 
 
+@in_sqlite
 def test_a_rule_that_has_to_hold_waits_for_its_time_even_when_nothing_comes_any_more(
     book: Ledger,
     postman: Delivery,
@@ -327,6 +326,7 @@ POSTABLE = {
 }
 
 
+@in_sqlite
 def test_alertmanager_is_told_in_its_own_form_and_again_while_it_fires(
     book: Ledger,
     postman: Delivery,
@@ -355,6 +355,7 @@ def test_alertmanager_is_told_in_its_own_form_and_again_while_it_fires(
     assert datetime.fromisoformat(receiver.received[3].json[0]["endsAt"]) == clock.now
 
 
+@in_sqlite
 def test_apprise_tells_another_json_receiver_and_says_why_it_cannot(
     book: Ledger,
     postman: Delivery,
@@ -415,6 +416,7 @@ def smtp() -> Iterator[Any]:
     thread.join()
 
 
+@in_sqlite
 def test_apprise_sends_mail(book: Ledger, postman: Delivery, smtp: Any) -> None:
     port = smtp.server_address[1]
     assert smtplib.SMTP("127.0.0.1", port).quit()[0] == 221
@@ -468,6 +470,7 @@ def test_a_definition_that_cannot_be_used_is_refused_in_a_sentence(definition: d
     assert refused.value.hint
 
 
+@in_sqlite
 def test_a_redirect_is_not_followed(
     book: Ledger,
     postman: Delivery,
@@ -487,6 +490,7 @@ def test_pauses_double_to_five_minutes() -> None:
         assert longest / 2 <= min(pauses) <= max(pauses) <= longest
 
 
+@in_sqlite
 def test_nothing_is_written_where_nobody_is_to_be_told(book: Ledger, postman: Delivery) -> None:
     hold(book, DRIFT)
     assert rows(book) == []
