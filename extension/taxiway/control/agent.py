@@ -154,7 +154,7 @@ class Agent:
         self.runs.stop()
         self.lease.drop()
 
-    def _guarded(self, what: str, work: Callable[[], None]) -> None:
+    def _guarded(self, what: str, work: Callable[[], object]) -> None:
         """One part's failure must not end the others; that the lease is lost ends all."""
         try:
             work()
