@@ -13,6 +13,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
+from taxiway.monitoring.intervals import welch
 from taxiway.monitoring.performance import LOWER_IS_BETTER, METRICS, Outputs, correct, labelled
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ METHODS: tuple[Method, ...] = ("adwin", "page_hinkley")
 MOST = 50_000
 LEAST = 50
 _DELTA = 0.002  # of ADWIN, river's default: the chance of a false cut, bounded at each look
-_TOLERANCE, _THRESHOLD = 0.1, 25.0  # of Page–Hinkley, in standard deviations of the first errors
+_TOLERANCE, _THRESHOLD = 0.1, 40.0  # of Page–Hinkley, in standard deviations of the first errors
 _ALPHA = 0.001  # of the test that a change must pass besides
 
 
@@ -204,13 +205,9 @@ def _located(values: NDArray[np.float64], cuts: list[int]) -> list[int]:
 
 
 def _p_value(before: NDArray[np.float64], after: NDArray[np.float64]) -> float:
-    from scipy.stats import ttest_ind
-
     if min(len(before), len(after)) < 2:
         return 1.0
-    if before.std() == 0 and after.std() == 0:
-        return 1.0 if before[0] == after[0] else 0.0
-    return float(ttest_ind(before, after, equal_var=False).pvalue)
+    return welch(before, after)
 
 
 def _text(metric: str, changes: tuple[Change, ...], worse: bool) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from taxiway.monitoring import metrics as measures
-from taxiway.monitoring.intervals import Estimate, mean_interval, share_difference, wilson
+from taxiway.monitoring.intervals import Estimate, mean_interval, share_difference, welch, wilson
 from taxiway.monitoring.performance import LOWER_IS_BETTER, METRICS, Outputs, SlicePerformance, labelled
 from taxiway.monitoring.ranking import rankings
 from taxiway.monitoring.statistics import holm
@@ -109,7 +109,7 @@ def _slice(
 
 def _p_value(mine: NDArray[np.float64], rest: NDArray[np.float64], *, is_share: bool) -> float:
     import numpy as np
-    from scipy.stats import chi2_contingency, fisher_exact, ttest_ind
+    from scipy.stats import chi2_contingency, fisher_exact
 
     if is_share:
         table = np.array([[part.sum(), len(part) - part.sum()] for part in (mine, rest)])
@@ -117,9 +117,7 @@ def _p_value(mine: NDArray[np.float64], rest: NDArray[np.float64], *, is_share: 
             return 1.0  # all are right, or none is
         found = chi2_contingency(table, correction=False)
         return float(fisher_exact(table).pvalue if found.expected_freq.min() < 5 else found.pvalue)
-    if mine.std() == 0 and rest.std() == 0:
-        return 1.0 if mine[0] == rest[0] else 0.0
-    return float(ttest_ind(mine, rest, equal_var=False).pvalue)
+    return welch(mine, rest)
 
 
 def _fairness(scores: _Scores, rows: NDArray[np.bool_]) -> dict[str, Estimate]:

@@ -137,6 +137,16 @@ def mean_interval(values: NDArray[np.float64]) -> Estimate:
     return Estimate(mean, mean - half, mean + half)
 
 
+def welch(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Give the two-sided p-value that two means, each of two values or more, are one (*Biometrika* 34, 1947)."""
+    from scipy.stats import ttest_ind_from_stats
+
+    (a, s, n), (b, t, m) = ((float(part.mean()), float(part.std(ddof=1)), len(part)) for part in (one, other))
+    if s == 0 and t == 0:
+        return 1.0 if a == b else 0.0
+    return float(ttest_ind_from_stats(a, s, n, b, t, m, equal_var=False).pvalue)
+
+
 def on_logit_scale(value: float, error: float) -> Estimate:
     """Give a share, or an area under a curve, with an interval that does not leave 0 to 1.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,8 @@ def _read_database(
     try:
         with engine.connect() as connection:
             statement: Any = sa.text(query) if query else _selected(connection, str(table), columns)
-            return pd.read_sql_query(statement, connection)
+            result = connection.execute(statement)
+            return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
     except sa.exc.NoSuchTableError as error:
         raise InputError(f"{shown} has no table {table!r}.", hint="Name one as schema.table.") from error
     except sa.exc.SQLAlchemyError as error:
@@ -125,14 +127,12 @@ def _read_file(source: str, columns: Sequence[str] | None, texts: Sequence[str])
             elif kind == "csv":
                 frame = pd.read_csv(file, dtype=dict.fromkeys(texts, "string"))
             else:
-                frame = pd.read_json(
-                    file, orient="records", lines=kind == "jsonl", dtype=False, convert_dates=False
-                )
+                frame = pd.DataFrame(map(json.loads, file) if kind == "jsonl" else json.load(file))
     except FileNotFoundError as error:
         raise InputError(f"There is no file at {source}.", hint="Give its path or URL.") from error
     except ImportError as error:
         raise InputError(f"{source} needs another package: {error}.", hint="Install it.") from error
-    except (ValueError, OSError, pa.ArrowException) as error:
+    except (ValueError, TypeError, AttributeError, OSError, pa.ArrowException) as error:
         first = str(error).partition("\n")[0]
         raise InputError(f"{source} cannot be read: {first}.", hint="Check the file's form.") from error
     wanted = [column for column in frame.columns if chosen is None or column in chosen]
