@@ -58,11 +58,15 @@ def test_a_reader_that_has_the_old_names_can_still_read_them(book: Ledger) -> No
     assert parts.read(before)["in.x"].tolist() == parts.read(rows(book))["in.x"].tolist() == list(range(FEW))
 
 
-def test_files_that_do_not_fit_together_are_left_alone(book: Ledger) -> None:
+def test_a_column_that_is_of_another_type_in_the_next_file_becomes_text(book: Ledger) -> None:
     for cycle in range(FEW):
-        add(book, range(cycle, cycle + 1), odd=["x"] if cycle % 2 else [[1]])
-    assert compaction.compact(book, "rain", {GROUP}) == 0
-    assert len(rows(book)) == FEW
+        add(book, range(cycle, cycle + 1), odd=["x", [1], 2, None][cycle % 4 : cycle % 4 + 1])
+    assert compaction.compact(book, "rain", {GROUP}) == FEW - 1
+    frame = parts.read(rows(book))
+    assert (
+        frame["odd"].astype(object).where(frame["odd"].notna(), None).tolist() == ["x", "[1]", "2", None] * 2
+    )
+    assert frame["in.x"].tolist() == list(range(FEW))
 
 
 def test_a_day_of_cycles_keeps_logarithmically_many_files_and_writes_a_row_as_often() -> None:

@@ -155,7 +155,10 @@ def read(rows: Iterable[PartRow], columns: Sequence[str] | None = None) -> pd.Da
 
 
 def read_table(rows: Iterable[PartRow], columns: Sequence[str] | None = None) -> pa.Table | None:
-    """Read files into one table, as ``read`` does; None where there is no file."""
+    """Read files into one table, as ``read`` does; None where there is no file.
+
+    A column of which the files hold values of types that do not go together is text throughout.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -165,7 +168,42 @@ def read_table(rows: Iterable[PartRow], columns: Sequence[str] | None = None) ->
             names = file.schema_arrow.names
             wanted = None if columns is None else [name for name in columns if name in names]
             tables.append(file.read(columns=wanted))
-    return pa.concat_tables(tables, promote_options="permissive") if tables else None
+    if not tables:
+        return None
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException:
+        return pa.concat_tables(_alike(tables), promote_options="permissive")
+
+
+def _alike(tables: list[pa.Table]) -> list[pa.Table]:
+    """Turn columns that are of one type in a file and of another in the next into text."""
+    import pyarrow as pa
+
+    types: dict[str, set[pa.DataType]] = {}
+    for table in tables:
+        for one in table.schema:
+            types.setdefault(one.name, set()).add(one.type)
+    mixed = {name for name, found in types.items() if not _is_one(found)}
+    made = []
+    for table in tables:
+        for place, name in enumerate(table.column_names):
+            if name in mixed and not pa.types.is_null(table.schema.field(place).type):
+                texts = [None if value is None else str(value) for value in table.column(place).to_pylist()]
+                table = table.set_column(place, name, pa.array(texts, pa.large_string()))
+        made.append(table)
+    return made
+
+
+def _is_one(types: set[pa.DataType]) -> bool:
+    """Whether Arrow finds a type that holds values of all of these."""
+    import pyarrow as pa
+
+    try:
+        pa.unify_schemas([pa.schema([("x", one)]) for one in types], promote_options="permissive")
+    except pa.ArrowException:
+        return False
+    return True
 
 
 def outcomes(session: Session, endpoint: str) -> pd.DataFrame:

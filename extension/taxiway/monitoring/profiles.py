@@ -144,13 +144,18 @@ def describe(view: View, **facts: str) -> View:
         ``endpoint``, ``model``, ``role``, ``start``, ``end``, ``slice``, ``rows``, ``source``: all
         that are known.
     """
-    from taxiway import __version__
-
-    for name, value in {**facts, "version": __version__}.items():
+    for name, value in {**facts, "version": _version()}.items():
         view.metadata.pop(_ABOUT + name, None)
         if value:
             view.metadata[_ABOUT + name] = value
     return view
+
+
+@cache
+def _version() -> str:
+    from taxiway import __version__
+
+    return str(__version__)
 
 
 def about(view: View) -> dict[str, str]:
