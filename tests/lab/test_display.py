@@ -51,11 +51,11 @@ def test_hostile_texts_stay_texts() -> None:
 
 def test_an_endpoint_shows_its_drift_and_its_alerts_without_a_script() -> None:
     page = str(endpoint_bundle(seeds.full()["endpoints"]["rain"])["text/html"])
-    assert page.count("<svg") == 2
+    assert page.count("<svg") == 3
     assert "temp_max" in page
     assert "account_type" in page
-    assert "0.741 (0.714 to 0.767), 1061 outcomes" in page
-    assert "acknowledged" not in page
+    assert "74.1% (71.4% to 76.7%)" in page
+    assert "acknowledged" in page
 
 
 def test_the_bundle_is_json_and_has_all_three_forms() -> None:

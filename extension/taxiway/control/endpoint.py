@@ -53,10 +53,10 @@ class Endpoint:
         return f"Endpoint({self.name!r})"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        from taxiway.control import views
         from taxiway.lab.display import endpoint_bundle
+        from taxiway.lab.report import hidden_detail
 
-        return endpoint_bundle(views.endpoint_detail(self.name))
+        return endpoint_bundle(hidden_detail(self.name))
 
     @property
     def url(self) -> str:

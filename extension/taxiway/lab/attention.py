@@ -109,7 +109,13 @@ def _state(detail: Json) -> Iterator[Point]:
 
 
 def _alerts(detail: Json) -> Iterator[Point]:
-    opened = [one for one in detail.get("alerts") or () if one.get("state") in ("firing", "acknowledged")]
+    told_below = {one["column"] for one in _newest_moved(detail)}
+    opened = [
+        one
+        for one in detail.get("alerts") or ()
+        if one.get("state") in ("firing", "acknowledged")
+        and not (one.get("rule") in ("data_drift", "prediction_drift") and one.get("column") in told_below)
+    ]
     for one in opened[:MOST_NAMED]:
         level: Level = "critical" if one.get("severity") == "critical" else "warning"
         if one.get("severity") == "info":
@@ -119,14 +125,23 @@ def _alerts(detail: Json) -> Iterator[Point]:
         yield Point("warning", f"{len(opened) - MOST_NAMED} more alerts are open.")
 
 
+def _newest(detail: Json) -> Json | None:
+    return next((one for one in reversed(live_windows(detail)) if one.get("drift")), None)
+
+
+def _newest_moved(detail: Json) -> list[Json]:
+    newest = _newest(detail) or {"drift": ()}
+    return sorted(
+        (one for one in newest["drift"] if one.get("drifted")), key=lambda one: -(one.get("psi") or 0)
+    )
+
+
 def _data(detail: Json) -> Iterator[Point]:
-    newest = next((one for one in reversed(live_windows(detail)) if one.get("drift")), None)
+    newest = _newest(detail)
     if newest is None:
         return
-    place = when(detail, newest["start"])
-    moved = [one for one in newest["drift"] if one.get("drifted")]
+    place, moved = when(detail, newest["start"]), _newest_moved(detail)
     if moved:
-        moved.sort(key=lambda one: -(one.get("psi") or 0.0))
         names = named([one["column"] for one in moved])
         verb = "has" if len(moved) == 1 else "have"
         yield Point("warning", f"In {place}, {names} {verb} moved away from the reference.")

@@ -10,12 +10,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from taxiway.lab.svg import Cell, Row, heat_map, sparkline
+from taxiway.lab.sections import overview, style
 
 MODEL_MIME = "application/vnd.taxiway.model+json"
 ENDPOINT_MIME = "application/vnd.taxiway.endpoint+json"
-MAX_WINDOWS = 24
-MAX_COLUMNS = 12
 MAX_ROWS = 20
 CHECK_TITLES = ("Check", "Level", "Result", "Reason", "What to do")
 
@@ -123,62 +121,7 @@ def _checks(preflight: Detail) -> list[tuple[object, ...]]:
 
 
 def _endpoint_html(detail: Detail) -> str:
-    accuracy = detail.get("accuracy")
-    facts = [
-        ("URL", detail.get("url") or "none"),
-        ("Live", detail.get("live") or "none"),
-        ("Shadow", detail.get("shadow") or "none"),
-        ("Requests", detail.get("requests")),
-        ("Accuracy", _interval(accuracy) if accuracy else "no outcomes yet"),
-        ("Drifted", ", ".join(map(str, _list(detail, "drifted_columns"))) or "no column"),
-        *(("Note", note) for note in _list(detail, "notes")),
-    ]
-    alerts = [
-        (alert.get("severity"), alert.get("title"), alert.get("last_seen"))
-        for alert in _list(detail, "alerts")
-        if alert.get("state") == "firing"
-    ]
-    windows = [window for window in _list(detail, "windows") if window.get("role") == "live"][-MAX_WINDOWS:]
-    status = str(detail.get("status", "UNKNOWN"))
-    return _card(
-        f"Endpoint {detail.get('name', '')}",
-        f"{status}: {detail['reason']}" if detail.get("reason") else status,
-        facts,
-        _section("Drift per column (PSI against the reference; a dot: drifted)", _drift_svg(windows)),
-        _section("Performance per window", _performance_svg(windows)),
-        _table("Firing alerts", ("Severity", "Alert", "Last seen"), alerts),
-    )
-
-
-def _drift_svg(windows: Sequence[Detail]) -> str:
-    columns: dict[str, float] = {}
-    for window in windows:
-        for item in _list(window, "drift"):
-            name = str(item.get("column", ""))
-            columns[name] = max(columns.get(name, 0.0), _number(item.get("psi")) or 0.0)
-    if not columns:
-        return ""
-    chosen = sorted(columns, key=lambda name: -columns[name])[:MAX_COLUMNS]
-    rows = [Row(name, [_drift_cell(window, name) for window in windows]) for name in chosen]
-    return heat_map(rows, title="Drift per column and window", first=_day(windows[0]), last=_day(windows[-1]))
-
-
-def _drift_cell(window: Detail, column: str) -> Cell:
-    for item in _list(window, "drift"):
-        if item.get("column") == column:
-            psi = _number(item.get("psi"))
-            shown = "unknown" if psi is None else f"{psi:.3f}"
-            return Cell(psi, bool(item.get("drifted")), f"{column}, {_day(window)}: PSI {shown}")
-    return Cell(None, False, "")
-
-
-def _performance_svg(windows: Sequence[Detail]) -> str:
-    values = [_number((window.get("performance") or {}).get("value")) for window in windows]
-    known = [value for value in values if value is not None]
-    if not known:
-        return ""
-    span = f"{min(known):.3g} to {max(known):.3g}"
-    return f"{sparkline(values, title=f'Performance per window, {span}')}<div>{span}</div>"
+    return f"<style>{style()}</style><div class='tw'>{''.join(overview(detail).values())}</div>"
 
 
 def _card(title: str, subtitle: str, facts: Sequence[tuple[str, object]], *sections: str) -> str:
@@ -211,24 +154,8 @@ def _table(title: str, names: Sequence[str], rows: Sequence[Sequence[object]]) -
     return _section(title, f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}")
 
 
-def _interval(score: Detail) -> str:
-    value, low, high = (_number(score.get(key)) for key in ("value", "low", "high"))
-    if value is None:
-        return "unknown"
-    bounds = f" ({low:.3f} to {high:.3f})" if low is not None and high is not None else ""
-    return f"{value:.3f}{bounds}, {score.get('n', 0)} outcomes"
-
-
 def _text(value: object) -> str:
     return "" if value is None else escape(str(value))
-
-
-def _day(window: Detail) -> str:
-    return str(window.get("start", ""))[:16].replace("T", " ")
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and value == value else None
 
 
 def _list(detail: Detail, key: str) -> list[Any]:

@@ -20,14 +20,12 @@ import traitlets
 from taxiway.errors import TaxiwayError
 from taxiway.lab import sections
 from taxiway.lab.attention import live_windows, when
-from taxiway.lab.report import hidden_detail, read_column, style
-from taxiway.lab.sections import section
+from taxiway.lab.report import hidden_detail, read_column
 from taxiway.lab.svg import shorten
 
 log = logging.getLogger("taxiway.monitor_widget")
 
 LEAST_SECONDS = 0.2
-COLUMNS = 20
 NOT_KEPT = '<p class="quiet">That window has no such column, or its profile is no longer kept.</p>'
 
 Json = dict[str, Any]
@@ -52,7 +50,7 @@ class MonitorWidget(anywidget.AnyWidget):
     """
 
     _esm = Path(__file__).with_name("monitor_widget.js")
-    _css = style()
+    _css = sections.style()
 
     fragments = traitlets.Dict().tag(sync=True)
     choice = traitlets.List(traitlets.Int(), default_value=[-1, -1], minlen=2, maxlen=2).tag(sync=True)
@@ -89,7 +87,11 @@ class MonitorWidget(anywidget.AnyWidget):
                 return False
             self._detail = hidden_detail(self.endpoint)
             self._version = version
-            self.fragments = {**self._parts(), "column": self._column()}
+            self.fragments = {
+                **sections.overview(self._detail, choose=True),
+                "column": self._column(),
+                "trouble": "",
+            }
             return True
 
     def close(self) -> None:
@@ -110,7 +112,7 @@ class MonitorWidget(anywidget.AnyWidget):
         data = {
             **(data or {}),
             "text/plain": f"MonitorWidget({self.endpoint!r})",
-            "text/html": f'<style>{style()}</style><div class="tw">{shown}</div>',
+            "text/html": f'<style>{sections.style()}</style><div class="tw">{shown}</div>',
         }
         return (data, bundle[1]) if isinstance(bundle, tuple) else data
 
@@ -154,25 +156,9 @@ class MonitorWidget(anywidget.AnyWidget):
                 self._picked = columns[column], windows[window]["start"]
                 self.fragments = {**self.fragments, "column": self._column()}
 
-    def _parts(self) -> dict[str, str]:
-        detail = self._detail
-        return {
-            "state": f"<h1>Endpoint {sections.text(self.endpoint)}</h1>{sections.points(detail)}"
-            f"{sections.facts(detail)}",
-            "drift": section(
-                "Drift per column and window", sections.drift_map(detail, choose=True, columns=COLUMNS)
-            ),
-            "column": "",
-            "performance": section("Performance", sections.performance(detail)),
-            "schema": section("Schema changes", sections.schema(detail)),
-            "alerts": section("Alerts", sections.alerts(detail)),
-            "trouble": "",
-        }
-
     def _still(self) -> dict[str, str]:
         """Give the parts as they are where nothing can be chosen."""
-        still = section("Drift per column and window", sections.drift_map(self._detail, columns=COLUMNS))
-        return {**self.fragments, "drift": still, "column": self._figure}
+        return {**sections.overview(self._detail), "column": self._figure}
 
     def _column(self) -> str:
         """Give the chosen column in the chosen window, with what it is chosen by."""

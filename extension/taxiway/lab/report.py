@@ -15,7 +15,7 @@ from typing import Any
 from taxiway.errors import ConflictError, InputError, TaxiwayError
 from taxiway.lab import sections
 from taxiway.lab.attention import attention, live_windows, when
-from taxiway.lab.sections import section
+from taxiway.lab.sections import section, style
 
 log = logging.getLogger("taxiway.report")
 
@@ -196,11 +196,6 @@ def read_column(endpoint: str, column: str, window: Mapping[str, Any]) -> Json |
     except TaxiwayError as error:
         log.info("%s: %s of %s is not shown: %s", endpoint, column, window["start"], error)
         return None
-
-
-def style() -> str:
-    """Give the style sheet of the parts."""
-    return Path(__file__).with_name("report.css").read_text(encoding="utf-8")
 
 
 def _sensitive(detail: Json) -> set[str]:

@@ -1,13 +1,14 @@
 """The parts that a report, its static form and the live widget are made of: HTML without script.
 
-Every part takes an endpoint's JSON (``taxiway.control.views.endpoint_detail``), gives a fragment, and gives an
-empty text where there is nothing to show. Every text from outside is escaped and cut here or in ``svg``.
+Every part takes an endpoint's JSON (``taxiway.control.views.endpoint_detail``) and gives a fragment, or an
+empty text where there is nothing to show. Every text from outside is escaped and cut, here or in ``svg``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from taxiway.lab import svg
@@ -17,13 +18,33 @@ from taxiway.lab.svg import shorten
 Json = Mapping[str, Any]
 
 MOST_COLUMNS = 30
+FEW_COLUMNS = 20
 MOST_WINDOWS = 60
 MOST_ROWS = 40
 MOST_NAMES = 100
 MOST_CATEGORIES = 12
 MOST_LETTERS = 300
+TESTS = {"ks": "Kolmogorov–Smirnov", "chi2": "χ²", "fisher": "Fisher"}
 STILL = '<span class="key still"></span>reference'
 HOT = '<span class="key hot"></span>window'
+
+
+def overview(detail: Json, *, choose: bool = False) -> dict[str, str]:
+    """What a notebook shows of an endpoint, part by part; with ``choose``, for a widget."""
+    drift = drift_map(detail, choose=choose, columns=FEW_COLUMNS)
+    return {
+        "state": f"<h1>Endpoint {text(detail.get('name'))}</h1>{points(detail)}{facts(detail)}",
+        "drift": section("Drift per column and window", drift),
+        "column": "",
+        "performance": section("Performance", performance(detail)),
+        "schema": section("Schema changes", schema(detail)),
+        "alerts": section("Alerts", alerts(detail)),
+    }
+
+
+def style() -> str:
+    """Give the style sheet of the parts."""
+    return Path(__file__).with_name("report.css").read_text(encoding="utf-8")
 
 
 def points(detail: Json) -> str:
@@ -41,7 +62,7 @@ def facts(detail: Json) -> str:
         "Shadow": detail.get("shadow") or "none",
         "Predictions": f"{detail.get('requests') or 0:,}",
         "Outcomes": f"{detail.get('outcomes') or 0:,}",
-        "Accuracy": interval(accuracy, "accuracy") if accuracy else None,
+        "Accuracy": interval(accuracy, "accuracy") if accuracy else "no outcomes yet",
         "Open alerts": detail.get("open_alerts"),
         "URL": detail.get("url"),
     }
@@ -58,7 +79,7 @@ def alerts(detail: Json) -> str:
     rows = [
         (
             one.get("severity"),
-            one.get("state") + (", silenced" if one.get("silenced_until") else ""),
+            str(one.get("state")) + (", silenced" if one.get("silenced_until") else ""),
             f"{one.get('title') or ''}\n{one.get('detail') or ''}",
             time(one.get("first_seen")),
             time(one.get("last_seen")),
@@ -140,7 +161,7 @@ def column(detail: Json, found: Json) -> str:
             )
             if drift.get(key) is not None
         ),
-        f"{drift['test']} p = {drift['p_value']:.2g}" if drift.get("p_value") is not None else "",
+        f"{TESTS.get(drift['test'], '')} {_p(drift['p_value'])}" if drift.get("p_value") is not None else "",
         str(drift.get("text") or ""),
     ]
     for key, label in (("new_categories", "new"), ("vanished_categories", "vanished")):
@@ -249,7 +270,8 @@ def concept(detail: Json) -> str:
         (time(one.get("time")), f"{one['before']:.3g}", f"{one['after']:.3g}", one.get("n"))
         for one in found.get("changes") or ()
     ]
-    said = f"<p>{text(found.get('text') or 'No change of the error was noticed.')}</p>"
+    told = str(found.get("text") or "no change of the error")
+    said = f"<p>{text(told[:1].upper() + told[1:])}</p>"
     return said + table(("Since", "Error before", "After", "Outcomes after"), rows)
 
 
@@ -404,6 +426,10 @@ def _estimate(found: Json | None) -> str:
 def _category(one: Json) -> str:
     mark = " (new)" if one.get("new") else " (gone)" if one.get("vanished") else ""
     return f"{shorten(str(one['value']), 20 - len(mark))}{mark}"
+
+
+def _p(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.2g}"
 
 
 def _edge(found: Json, place: int) -> str:

@@ -179,21 +179,6 @@ def shares(values: Sequence[float | None], *, title: str, marked: Sequence[bool]
     return "".join([*parts, "</svg>"])
 
 
-def sparkline(values: Sequence[float | None], *, title: str) -> str:
-    """Return an SVG line of values from 0 to 1; ``None`` breaks the line."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return ""
-    width, height = max(120, min(360, 12 * len(values))), 40
-    low, high = min(known), max(known)
-    span = (high - low) or 1.0
-    step = width / max(1, len(values) - 1)
-    parts = [_open(width + 8, height + 8, title)]
-    for run in _runs(values):
-        parts.append(_line([(4 + i * step, 4 + height * (1 - (v - low) / span)) for i, v in run], LINE))
-    return "".join([*parts, "</svg>"])
-
-
 def shorten(text: str, length: int) -> str:
     """Cut a text that has no room."""
     return text if len(text) <= length else text[: length - 1] + "…"
