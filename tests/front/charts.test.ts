@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { heatMap, MAX_COLUMNS, MAX_WINDOWS, scores } from '../../extension/src/charts';
+import { heatMap, MAX_COLUMNS, MAX_WINDOWS, TOGETHER } from '../../extension/src/charts';
+import { changeMarks, scores } from '../../extension/src/performanceCharts';
 import type { ColumnDrift, MonitoringWindow } from '../../extension/src/types';
 
 function drift(column: string, psi: number | null, drifted = false): ColumnDrift {
@@ -62,4 +63,47 @@ void test('windows without outcomes have no score', () => {
   assert.equal(points.length, 1);
   assert.equal(points[0]?.intervalText, '70.0 % to 90.0 %');
   assert.equal(points[0].coverageText, '50.0 %');
+});
+
+void test('what is estimated stands beside what is measured, of the live role only', () => {
+  const performance = { metric: 'accuracy', value: 0.8, low: 0.7, high: 0.9, n: 10, coverage: 0.5 };
+  const estimated = { method: 'cbpe', metric: 'accuracy', value: 0.82, low: 0.75, high: 0.88, n: 30 };
+  const windows = [
+    month(0, [], { performance, estimated }),
+    month(1, [], { estimated }),
+    month(1, [], { estimated, role: 'shadow' })
+  ];
+  assert.deepEqual(
+    scores(windows, 'month').map(point => [point.series, point.value]),
+    [
+      ['live', 0.8],
+      ['estimated', 0.82],
+      ['estimated', 0.82]
+    ]
+  );
+});
+
+void test('all columns together have a row of their own, first, and are no column', () => {
+  const multivariate = { auc: 0.75, low: 0.7, high: 0.8, p_value: 0.001, drifted: true };
+  const map = heatMap([month(0, [drift('a', 0.1)], { multivariate })], 'month');
+  assert.deepEqual(map.columns, [TOGETHER, 'a']);
+  assert.equal(map.total, 1);
+  assert.equal(map.cells[0]?.level, 0.25);
+});
+
+void test('a change of the errors is put into the window that its time is in', () => {
+  const windows = [month(0, []), month(1, []), month(2, [])];
+  const concept = {
+    method: 'adwin',
+    metric: 'error',
+    drifted: true,
+    changes: [
+      { time: '2013-02-20T00:00:00Z', before: 0.1, after: 0.3, n: 50 },
+      { time: '2012-02-20T00:00:00Z', before: 0.1, after: 0.3, n: 50 }
+    ]
+  };
+  assert.deepEqual(changeMarks(concept, windows, 'month'), [
+    { window: 'Feb 2013', text: 'mean error 0.1 → 0.3' }
+  ]);
+  assert.deepEqual(changeMarks(null, windows, 'month'), []);
 });

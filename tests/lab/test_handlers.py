@@ -14,13 +14,25 @@ import pytest
 from tests.lab import seeds
 from tests.lab.jupyter import TOKEN, Jupyter
 
-GETS = ("overview", "stream", "metrics", "endpoints/rain", "models/rain/0123456789ab", "nothing")
+GETS = (
+    "overview",
+    "stream",
+    "endpoints/rain",
+    "endpoints/rain/columns/temp_max",
+    "endpoints/rain/columns/temp_max/history",
+    "models/rain/0123456789ab",
+    "profiles?path=a.bin",
+    "profiles/comparison?left=a.bin&right=b.bin",
+    "profiles/ready",
+    "nothing",
+)
 POSTS = (
     "endpoints/rain/promote",
     "endpoints/rain/rollback",
     "endpoints/rain/shadow",
     "endpoints/rain/shadow/stop",
     "alerts/1/acknowledge",
+    "alerts/1/silence",
     "agent/start",
     "agent/stop",
 )
@@ -50,7 +62,7 @@ def test_a_get_without_a_token_is_refused(jupyter: Jupyter, path: str) -> None:
 
 @pytest.mark.parametrize("path", POSTS)
 def test_a_post_without_a_token_is_refused_and_does_nothing(jupyter: Jupyter, seed: Path, path: str) -> None:
-    answer = httpx.post(f"{jupyter.url}/taxiway/api/{path}", json={"model": "a:b"}, timeout=20)
+    answer = httpx.post(f"{jupyter.url}/taxiway/api/{path}", json={"model": "a:b", "seconds": 60}, timeout=20)
     assert answer.status_code in {401, 403}
     assert calls(seed) == []
 
@@ -58,11 +70,16 @@ def test_a_post_without_a_token_is_refused_and_does_nothing(jupyter: Jupyter, se
 @pytest.mark.parametrize("path", POSTS)
 def test_a_post_of_a_signed_in_browser_needs_the_xsrf_token(jupyter: Jupyter, seed: Path, path: str) -> None:
     with signed_in(jupyter) as browser:
-        refused = browser.post(f"/taxiway/api/{path}", json={"model": "a:b"})
+        refused = browser.post(f"/taxiway/api/{path}", json={"model": "a:b", "seconds": 60})
         assert refused.status_code == 403
         assert calls(seed) == []
         headers = {"X-XSRFToken": browser.cookies["_xsrf"]}
-        assert browser.post(f"/taxiway/api/{path}", json={"model": "a:b"}, headers=headers).status_code == 200
+        assert (
+            browser.post(
+                f"/taxiway/api/{path}", json={"model": "a:b", "seconds": 60}, headers=headers
+            ).status_code
+            == 200
+        )
     assert len(calls(seed)) == 1
 
 

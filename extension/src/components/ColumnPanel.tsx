@@ -45,41 +45,48 @@ export function ColumnPanel({ endpoint, selection }: Props): JSX.Element {
   const label = windowLabel(window, unit);
   const names: Names = { reference: 'reference', window: label };
   return (
-    <section ref={section} className="taxiway-column" aria-label={`Column ${column}`} aria-busy={!fits && !failure}>
+    <section
+      ref={section}
+      className="taxiway-column"
+      aria-label={`Column ${column}`}
+      aria-busy={!fits && !failure}
+    >
       <div className="taxiway-headline">
         <h3 tabIndex={-1} ref={heading}>
           <code>{column}</code> in {label}
         </h3>
         <span className="taxiway-grow" />
-        <Button
-          small
-          disabled={index <= 0}
-          title="The window before"
-          onClick={() => {
-            select(starts[index - 1], null);
-          }}
-        >
-          ← Earlier
-        </Button>
-        <Button
-          small
-          disabled={index < 0 || index === starts.length - 1}
-          title="The window after"
-          onClick={() => {
-            select(starts[index + 1], null);
-          }}
-        >
-          Later →
-        </Button>
-        <Button
-          small
-          title="Show no column"
-          onClick={() => {
-            selections.select(name, null);
-          }}
-        >
-          Close
-        </Button>
+        <div className="taxiway-actions" role="group" aria-label="Windows">
+          <Button
+            small
+            disabled={index <= 0}
+            title="The window before"
+            onClick={() => {
+              select(starts[index - 1], null);
+            }}
+          >
+            ← Earlier
+          </Button>
+          <Button
+            small
+            disabled={index < 0 || index === starts.length - 1}
+            title="The window after"
+            onClick={() => {
+              select(starts[index + 1], null);
+            }}
+          >
+            Later →
+          </Button>
+          <Button
+            small
+            title="Show no column"
+            onClick={() => {
+              selections.select(name, null);
+            }}
+          >
+            Close
+          </Button>
+        </div>
       </div>
       {failure ? <FailureNote failure={failure} retry={reload} /> : null}
       {fits ? (

@@ -11,6 +11,7 @@ const ID = 'taxiway:notifications';
 /** More at once are told in one sentence. */
 const MOST = 3;
 const KEPT = 500;
+const SHOWN_MS = 10_000;
 
 /** Tells of each alert that begins to fire: once, whatever is loaded again; can be turned off. */
 export const notifications: JupyterFrontEndPlugin<void> = {
@@ -65,7 +66,7 @@ function tell(app: JupyterFrontEnd, overview: Overview, on: boolean): void {
   }
   if (fresh.length > MOST) {
     Notification.warning(`${counted(fresh.length, 'alert')} are firing.`, {
-      autoClose: false,
+      autoClose: SHOWN_MS,
       actions: [{ label: 'Show', callback: () => void app.commands.execute(CommandIds.openPanel) }]
     });
     return;
@@ -81,7 +82,7 @@ function notify(app: JupyterFrontEnd, alert: Alert): void {
   const { endpoint: name, column, window_start: window } = alert;
   const args = { name, ...(column && window ? { column, window } : {}) };
   Notification.emit(alert.title.replaceAll('`', ''), TYPES[alert.severity], {
-    autoClose: alert.severity === 'critical' ? false : 10_000,
+    autoClose: alert.severity === 'critical' ? false : SHOWN_MS,
     actions: [
       { label: 'Show', callback: () => void app.commands.execute(CommandIds.openEndpoint, args) },
       {
