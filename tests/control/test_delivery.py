@@ -498,3 +498,17 @@ def test_nothing_is_written_where_nobody_is_to_be_told(book: Ledger, postman: De
     postman._look()
     postman.deliver()
     assert book.data_version() == before
+
+
+def test_what_a_sinks_code_quotes_of_its_address_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(spec: object, url: str, told: object) -> str:
+        raise RuntimeError(f"cannot post to {url}: xoxb%2Dtoken or xoxb-token at hooks/T00/secret99")
+
+    monkeypatch.setattr(senders, "_by_apprise", fail)
+    monkeypatch.setenv("SLACK_URL", "slack://xoxb%2Dtoken/T00/secret99/#general")
+    spec = sinks.parse({"kind": "apprise", "url": "env:SLACK_URL"})
+    with pytest.raises(senders.UndeliveredError) as refused:
+        senders.send(spec, "slack", [], NOW)
+    told = str(refused.value)
+    assert told.startswith("RuntimeError: cannot post to")
+    assert not [word for word in ("xoxb%2Dtoken", "xoxb-token", "secret99") if word in told]
