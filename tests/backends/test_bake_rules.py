@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+import json
+import time
+from pathlib import Path
+
 import pytest
 
 from taxiway.backends import Bake
 from taxiway.serving.metrics import BUCKETS
 from taxiway_backends.local.bake import Totals, at_least, find_fault, slow_from
+from taxiway_backends.local.baking import Baking
+from taxiway_backends.local.rundir import RunDir
+from taxiway_backends.local.spec import ModelEntry
 
 
 def timed(**counts: int) -> Totals:
@@ -53,3 +60,21 @@ def test_what_is_not_known_and_what_is_noise_take_nothing_back() -> None:
 
 def test_totals_of_several_processes_are_added() -> None:
     assert Totals(3, 1, (1,) * 13) + Totals(2, 0, (2,) * 13) == Totals(5, 1, (3,) * 13)
+
+
+def test_the_next_master_goes_on_with_the_watch_whatever_the_clock_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, bake = RunDir(tmp_path), Bake(seconds=600)
+    new, old = (ModelEntry("iris", version, tmp_path.name) for version in "ab")
+    Baking(directory).begin(new, old, bake, Totals())
+    told = json.loads(directory.bake.read_text())
+    monkeypatch.setattr(time, "time", lambda: 0.0)  # the clock is set back by decades
+    told["began"] -= 100
+    directory.bake.write_text(json.dumps(told))
+    assert Baking(directory).left(bake) == pytest.approx(500, abs=5)
+    for other in ({"boot": "another"}, {"began": told["began"] + 10**9}, {"boot": ""}):
+        directory.bake.write_text(json.dumps(told | other))
+        for _ in range(2):  # a watch of before the machine was started anew begins anew, once
+            assert Baking(directory).left(bake) == pytest.approx(600, abs=5)
+        assert json.loads(directory.bake.read_text())["boot"] == told["boot"]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import psutil
 import pytest
@@ -83,3 +84,32 @@ def test_a_process_that_has_got_the_number_of_a_run_is_not_the_run() -> None:
     (run_dir("one") / "process.json").write_text(json.dumps({"pid": psutil.Process().pid}))
     RunSupervisor(book).supervise(0.0)
     assert state(book)[0] == "failed"
+
+
+def test_a_run_that_began_in_another_home_is_not_run_again_by_who_takes_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when two machines have one ledger and a disk each: of the other's process nothing is seen here."""
+    book = ledger()
+    running(book)
+    monkeypatch.setattr(retraining, "run_dir", lambda run: tmp_path / "another" / run)
+    supervisor = RunSupervisor(book)
+    for seconds in (0.0, 31.0, 59.0):
+        supervisor.supervise(seconds)
+        assert state(book) == ("running", None)
+    supervisor.supervise(100.0)
+    ended, error = state(book)
+    assert (ended, "another machine" in str(error)) == ("failed", True)
+
+
+def test_a_run_is_taken_by_one_agent_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have read that it is queued."""
+    book, started = ledger(), []
+    row = running(book)
+    with book.transaction() as session:
+        session.get_one(RunRow, "one").state = "queued"
+    monkeypatch.setattr("subprocess.Popen", lambda *words, **_: started.append(words))
+    for _ in range(2):
+        RunSupervisor(book)._start(row)
+    assert len(started) == 1
+    assert state(book) == ("running", None)

@@ -56,7 +56,7 @@ class LocalBackend:
     name = "local"
 
     def __init__(self, home: Path | None = None, *, drain_seconds: float = 30.0) -> None:
-        self._home = home
+        self._home = home and home.resolve()
         self._drain_seconds = drain_seconds
         gpu = {Capability.GPU} if has_gpu() else set()
         self.capabilities = frozenset((Capability.SHADOW, Capability.LOG_FOLLOW, *gpu))
@@ -67,8 +67,8 @@ class LocalBackend:
         if self._home is None:  # once: the agent looks often, and reading the settings takes half of a look
             from taxiway.settings import settings
 
-            self._home = settings().home
-        return self._home.absolute()
+            self._home = settings().home.resolve()
+        return self._home
 
     def check(self) -> Diagnosis:
         """Look whether serving processes can run here."""
@@ -172,7 +172,7 @@ class LocalBackend:
                 f"{name!r} cannot be an endpoint's name.",
                 hint="Use up to 63 lower-case letters, digits, dots, dashes and underscores.",
             )
-        return RunDir(self.home.resolve() / "run" / "local" / name)
+        return RunDir(self.home / "run" / "local" / name)
 
     def _change(self, directory: RunDir, before: Spec | None, after: Spec, token: str) -> None:
         if before is None or before.wanted != "running" or _computed(before) != _computed(after):

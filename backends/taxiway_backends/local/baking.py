@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from taxiway.backends import Bake
 from taxiway_backends.local.bake import Totals, find_fault, slow_from
@@ -23,9 +24,11 @@ class Watch:
     model, before
         The new one, and the one that it replaced.
     began
-        When, in seconds since the epoch.
+        When, by the monotonic clock of this machine since it was started.
     slow
         Seconds from which its answers are slow ones; None where that is not known.
+    boot
+        Which start of the machine that was.
     fault
         Why it was taken back; empty while it is watched.
     """
@@ -34,6 +37,7 @@ class Watch:
     before: ModelEntry
     began: float
     slow: float | None
+    boot: str = ""
     fault: str = ""
 
 
@@ -53,11 +57,9 @@ class Baking:
         if data is not None:
             models = {name: ModelEntry(**data[name]) for name in ("model", "before")}
             self.watch = Watch(**{**data, **models})
-        # By the monotonic clock, so that a clock that is set does not end the watch.
-        self._began = time.monotonic() - (self._age() if self.watch else 0.0)
-
-    def _age(self) -> float:
-        return max(0.0, time.time() - self.watch.began) if self.watch else 0.0
+            if self.watch.boot != _boot() or self.watch.began > time.monotonic():
+                # The machine's clock began anew, and so does the watch.
+                self._write(replace(self.watch, began=time.monotonic(), boot=_boot()))
 
     @property
     def watching(self) -> Watch | None:
@@ -77,12 +79,12 @@ class Baking:
 
     def begin(self, model: ModelEntry, before: ModelEntry, bake: Bake, totals: Totals) -> None:
         """Watch a Model from now on; ``totals`` are those of the one before it."""
-        self._began = time.monotonic()
-        self._write(Watch(model, before, time.time(), slow_from(totals, bake.latency_factor)))
+        slow = slow_from(totals, bake.latency_factor)
+        self._write(Watch(model, before, time.monotonic(), slow, _boot()))
 
     def left(self, bake: Bake) -> float:
         """Give the seconds that the watch goes on."""
-        return max(0.0, self._began + bake.seconds - time.monotonic())
+        return max(0.0, self.watch.began + bake.seconds - time.monotonic()) if self.watch else 0.0
 
     def judge(self, totals: Totals, bake: Bake, crashes: str) -> str:
         """Look at the new Model; where it is out of its bounds, take it back and say why.
@@ -98,7 +100,7 @@ class Baking:
         """
         fault = crashes or find_fault(totals, bake, self.watch.slow if self.watch else None)
         if fault and self.watch is not None:
-            after = time.monotonic() - self._began
+            after = time.monotonic() - self.watch.began
             fault = f"{self.watch.model.tag} was taken back after {after:.0f} s: {fault}"
             fault += f". {self.watch.before.tag} serves again: roll back to it, or promote another"
             self._write(replace(self.watch, fault=fault))
@@ -115,3 +117,11 @@ class Baking:
             write_json(self._path, asdict(watch))
         except OSError as error:
             _log.warning("the watch over %s would not outlive this process: %s", watch.model.tag, error)
+
+
+def _boot() -> str:
+    """Name this start of the machine; empty where it has no name, and no reboot can be told from none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

@@ -27,8 +27,8 @@ from taxiway.control.tables import EndpointRow
 from taxiway.errors import AgentError, TaxiwayError
 from taxiway.settings import settings
 
-POLL_SECONDS = 0.05  # between two looks at whether the ledger changed
-LOOK_SECONDS = 0.5  # between two looks at the rest
+POLL_SECONDS = 0.1  # between two looks at whether the ledger changed
+LOOK_SECONDS = 1.0  # between two looks at the rest
 RUNS_SECONDS = 5.0  # between two looks at runs, while none runs and the ledger does not change
 STANDBY_SECONDS = 0.5
 HELD = 3  # exit status: another agent works

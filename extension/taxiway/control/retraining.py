@@ -8,10 +8,10 @@ import secrets
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
-from sqlalchemy import select, true
+from sqlalchemy import CursorResult, select, true, update
 from sqlalchemy.orm import Session
 
 from taxiway.control import desired
@@ -152,12 +152,18 @@ class RunSupervisor:
 
     def _start(self, row: RunRow) -> None:
         folder = run_dir(row.id)
+        # Before the run is taken: by its folder it is known later on which machine, in which home.
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         content = {"notebook": row.notebook, "parameters": row.parameters}
         (folder / "run.json").write_text(json.dumps(content))
         with self.ledger.transaction() as session:
-            stored = get(session, row.id)
-            stored.state, stored.started = "running", now()
+            taken = session.execute(
+                update(RunRow)
+                .where(RunRow.id == row.id, RunRow.state == "queued")
+                .values(state="running", started=now())
+            )
+            if not cast("CursorResult[Any]", taken).rowcount:
+                return
             record(
                 session,
                 "retraining started",
@@ -189,6 +195,12 @@ class RunSupervisor:
         if result is not None:
             self._reap(row)
             self._finish(row, result["state"], result["error"], _packaged(row.id))
+        elif not run_dir(row.id).is_dir():
+            if seconds > row.timeout:
+                away = (
+                    "the agent that began it, in another home or on another machine, never said how it ended"
+                )
+                self._finish(row, "failed", away, None)
         elif process is None:
             if (run_dir(row.id) / "process.json").exists() or row.id in self._children:
                 self._finish(row, "failed", "its process was killed before it ended", None)
