@@ -169,6 +169,7 @@ class Connection(HttpToolsProtocol):
         if begins and self._answered is not None and self._learned < _MOST_HEADS:
             self._known = KnownHead.of(data, self.headers, self._answered) or self._known
             self._learned += 1
+        self._answered = None  # an idle connection keeps no body
         if self._short:
             self._held = self._held or self._app.hold()
             if not self._held or self._size > INLINE_BYTES:
@@ -265,6 +266,7 @@ class Connection(HttpToolsProtocol):
             self._end_short()
             if self._answer(dict(self.headers).get(b"x-request-id"), body):
                 self._answered = body
+                self._parts = []
                 return
             self._go_the_long_way()
         if not self.parser.should_upgrade():
@@ -310,5 +312,6 @@ class Connection(HttpToolsProtocol):
         self._end_short()
         self._make_scope()
         super().on_headers_complete()
-        for part in self._parts:
+        parts, self._parts = self._parts, []
+        for part in parts:
             super().on_body(part)
