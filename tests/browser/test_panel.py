@@ -33,7 +33,8 @@ def test_a_new_alert_appears_by_itself(seeded_lab: Jupyter, seed: Path, open_lab
         0, seeds.alert(9, "schema_removed", "critical", "Column `wind` is gone")
     )
     seeds.write(seed, state)
-    expect(page.get_by_text("Column wind is gone")).to_be_visible(timeout=3000)
+    panel = page.get_by_role("region", name="Taxiway", exact=True)
+    expect(panel.get_by_text("Column wind is gone")).to_be_visible(timeout=3000)
 
 
 def test_an_empty_home_tells_the_next_step(
