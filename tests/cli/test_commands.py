@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from sqlalchemy import create_engine
 
 from taxiway.cli import join_pairs
 from taxiway.control.endpoint import Endpoint
@@ -144,6 +145,30 @@ def test_the_whole_way_from_a_shell(endpoint: Endpoint, tags: tuple[str, str], t
         return found
 
     wait_until(lambda: shown()["outcomes"] == 40, "the outcomes")
+    told.assign(id="nobody").head(1).to_csv(tmp_path / "unknown.csv", index=False)
+    taxiway("outcomes", "rain", str(tmp_path / "unknown.csv"))
+    keyed = days[["date", "temp_max", "wind"]].assign(truth=days["rain"], date=days["date"].astype(str))
+    keyed = pd.concat([keyed, keyed.tail(1).assign(wind=99.0)])
+    engine = create_engine(f"sqlite:///{tmp_path}/truth.db")
+    keyed.to_sql("days", engine, index=False)
+    engine.dispose()
+    keys = ("--on", "temp_max", "--on", "wind", "--time", "date", "--tolerance", "1d", "--outcome", "truth")
+    source = f"sqlite:///{tmp_path}/truth.db"
+    sent = json.loads(taxiway("outcomes", "rain", source, "--table", "days", *keys, "--json").stdout)
+    assert sent["accepted"] == 40, sent
+    assert [(one["kind"], one["count"]) for one in sent["findings"]] == [("unmatched", 1)]
+
+    def status() -> dict[str, object]:
+        found: dict[str, object] = json.loads(taxiway("outcomes", "rain", "--status", "--json").stdout)
+        return found
+
+    wait_until(lambda: status()["received"] == 81, "the outcomes that were told again")
+    found = status()
+    assert (found["labelled"], found["unknown"], found["corrected"]) == (40, 1, 0)
+    assert "1 outcome for an unknown id (first: nobody)" in taxiway("outcomes", "rain", "--status").stdout
+    measured = json.loads(taxiway("performance", "rain", "--json").stdout)["windows"]
+    assert {row["n"] for row in measured if row["role"] == "live"} == {31, 9}
+    assert "weather_yesterday = 'rain'" in taxiway("performance", "rain", "--slices").stdout
     assert shown()["live"] == older
     assert json.loads(taxiway("drift", "rain", "--json").stdout)[0]["drift"]
     wait_until(
@@ -160,6 +185,7 @@ def test_the_whole_way_from_a_shell(endpoint: Endpoint, tags: tuple[str, str], t
         ("models", "show", "rain"),
         ("endpoints", "show", "rain"),
         ("drift", "rain"),
+        ("performance", "rain"),
     ):
         assert "rain" in taxiway(*command).stdout
     assert "rain" in taxiway("agent", "status").stdout or "watching" in taxiway("agent", "status").stdout

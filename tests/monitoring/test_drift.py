@@ -243,12 +243,17 @@ def test_a_stored_profile_gives_the_verdicts_of_the_one_in_memory(weather, tmp_p
         found = digest.read(write(view, tmp_path / name))
         assert drift(found, found) == drift(view, view)
     whole = (tmp_path / "days").read_bytes()
-    for size in (0, 3, 40, len(whole) // 2):
+    for size in (0, 3, 40, len(whole) // 2, len(whole) - 300):
         (tmp_path / "cut").write_bytes(whole[:size])
         with pytest.raises(CorruptionError):
             digest.read(tmp_path / "cut")
     with pytest.raises(NotFoundError):
         digest.read(tmp_path / "absent")
+    damaged = bytearray(whole)
+    damaged[-60] ^= 1  # in the digest
+    (tmp_path / "damaged").write_bytes(damaged)
+    with pytest.raises(CorruptionError, match="checksum"):
+        digest.read(tmp_path / "damaged")
 
 
 def test_a_profile_of_plain_whylogs_is_read_too(weather, tmp_path):

@@ -24,7 +24,7 @@ def moved(reference: pd.DataFrame, window: pd.DataFrame) -> set[str]:
         (1, {"temp_max", "temp_min"}),
         # April: 13.9 and 6.7 °C, in the middle of the year's; but now 47 % of the days are fog and none rain.
         (4, {"weather"}),
-        # July: 26.1 and 13.3 °C; 87 % sun; no wet day, while half of 2012's are; wind 2.6 and never above 4.6,
+        # July: 26.1 and 13.3 °C; 87 % sun; no wet day, while half of 2012's are; wind never above 4.6,
         # while a quarter of 2012's days have more than 4.3.
         (7, {"temp_max", "temp_min", "weather", "precipitation", "wind"}),
         # October: 14.4 and 7.8 °C, as in the median of 2012; 58 % sun, 39 % fog; calm: wind 1.9.

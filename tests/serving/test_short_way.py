@@ -7,12 +7,15 @@ import logging
 import random
 import re
 import socket
+import threading
 import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -129,6 +132,143 @@ def test_on_one_connection_each_request_has_its_own_answer_however_it_comes(
         wait_until(lambda: _long(served.get("/metrics").text) == 3 * longer + 1, "the long way")
         client.sendall(body[5:])
         assert client.recv(2**16).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_stream_cut_anywhere_is_answered_row_by_row_while_others_use_the_same_model(
+    serve: Serve, numbers: BuiltModel
+) -> None:
+    """Bodies hold whole requests, known heads follow chunks and heads cut short, and threads run batches."""
+    served = serve(model=numbers)
+    place = urlsplit(served.url)
+    generator = random.Random(11)
+    row = {name: numbers.rows(1)[0][name] for name in NUMBERS}
+    first = NUMBERS[0]
+    rest = sum(row[name] for name in NUMBERS[1:3])
+    smuggled = HEAD % 3 + b"[1]"
+    asked: list[float | None] = []
+    stream: list[bytes] = []
+    for number in range(400):
+        value = 4.5 + number / 300
+        body = json.dumps([row | {first: value}]).encode()
+        body += b" " * generator.randrange(3)
+        kind = generator.choice(["known"] * 6 + ["chunked", "smuggled", "get", "many"])
+        asked.append(None if kind in ("smuggled", "get") else value)
+        if kind == "chunked":
+            cut = generator.randrange(1, len(body))
+            parts = b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in (body[:cut], body[cut:]))
+            head = b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            stream.append(head + parts + b"0\r\n\r\n")
+        elif kind == "smuggled":  # what is no JSON is nothing else either
+            stream.append(HEAD % (2 * len(smuggled)) + smuggled * 2)
+        elif kind == "get":
+            stream.append(b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n")
+        elif kind == "many":
+            body = json.dumps([row | {first: value}] * 3).encode()
+            stream.append(HEAD % len(body) + body)
+        else:
+            stream.append(HEAD % len(body) + body)
+    data = b"".join(stream)
+    lengths = np.cumsum([len(one) for one in stream])
+    ended = threading.Event()
+    wrong: list[object] = []
+
+    def batches() -> None:
+        rows = [row | {first: 4.5 + number / 5000} for number in range(3000)]
+        body, wanted = json.dumps(rows).encode(), [one[first] + rest for one in rows]
+        with httpx.Client(base_url=served.url, timeout=20) as client:
+            while not ended.is_set():
+                given = client.post("/predict", content=body).json()["predictions"]
+                if [one["prediction"] for one in given] != pytest.approx(wanted):
+                    wrong.append(given[:3])
+
+    thread = threading.Thread(target=batches)
+    thread.start()
+    try:
+        for pieces in ("requests", "anything"):
+            with socket.create_connection((place.hostname, place.port), 20) as client:
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                ends = lengths if pieces == "requests" else sorted(generator.sample(range(len(data)), 600))
+                sender = threading.Thread(target=_send, args=(client, data, [*ends, len(data)]))
+                sender.start()
+                with client.makefile("rb") as answers:
+                    for value in asked:
+                        status, _, answer = read_answer(answers)
+                        if value is None:
+                            assert status == (400 if b"error" in answer else 200)
+                            continue
+                        assert status == 200
+                        for one in json.loads(answer)["predictions"]:
+                            assert one["prediction"] == pytest.approx(value + rest)
+                sender.join()
+    finally:
+        ended.set()
+        thread.join()
+    assert not wrong
+    records = [one for one in served.records() if len(one.get("outputs", {}).get("prediction", ())) in (1, 3)]
+    for one in records:
+        assert one["outputs"]["prediction"] == pytest.approx([value + rest for value in one["inputs"][first]])
+    assert len(records) == 2 * sum(value is not None for value in asked)
+
+
+def _send(client: socket.socket, data: bytes, ends: list[int]) -> None:
+    start = 0
+    for end in ends:
+        client.sendall(data[start:end])
+        start = end
+        if end % 7 == 0:
+            time.sleep(0.001)
+
+
+def test_an_idle_connection_keeps_no_body(serve: Serve, numbers: BuiltModel) -> None:
+    served = serve(model=numbers)
+    place = urlsplit(served.url)
+    process = psutil.Process(served.process.pid)
+    row = json.dumps([{name: numbers.rows(1)[0][name] for name in NUMBERS}]).encode()
+    clients = [socket.create_connection((place.hostname, place.port), 20) for _ in range(400)]
+
+    def ask_all(body: bytes) -> int:
+        for client in clients:  # in two pieces, so that the head is not known afterwards
+            client.sendall(HEAD % len(body) + row)
+            time.sleep(0.002)
+            client.sendall(body[len(row) :])
+            assert client.recv(2**16).startswith(b"HTTP/1.1 200 ")
+        return int(process.memory_info().rss)
+
+    ask_all(row + b" " * 100)
+    before = ask_all(row + b" " * 100)
+    after = ask_all(row + b" " * 60_000)
+    for client in clients:
+        client.close()
+    assert after - before < 12 * 2**20, "400 bodies are 24 MB"
+
+
+def test_what_is_half_sent_when_the_drain_begins_is_answered(serve: Serve, numbers: BuiltModel) -> None:
+    served = serve("--drain-seconds", "10", model=numbers)
+    place = urlsplit(served.url)
+    body = json.dumps([{name: numbers.rows(1)[0][name] for name in NUMBERS}]).encode()
+    whole = HEAD % len(body) + body
+    cuts = (5, len(whole) - len(body) - 2, len(whole) - len(body), len(whole) - 3, len(whole))
+    clients = [socket.create_connection((place.hostname, place.port), 20) for _ in cuts]
+    for client, cut in zip(clients, cuts, strict=True):
+        client.sendall(whole)  # the head is known from here on
+        assert client.recv(2**16).startswith(b"HTTP/1.1 200 ")
+        client.sendall(whole[:cut] if cut < len(whole) else b"")
+    time.sleep(0.1)
+    served.process.terminate()
+    wait_until(lambda: not _takes(place.port), "the drain")
+    for client, cut in zip(clients, cuts, strict=True):
+        client.sendall(whole[cut:] if cut < len(whole) else whole)
+        answer = b"".join(iter(lambda client=client: client.recv(2**16), b""))
+        assert answer.startswith(b"HTTP/1.1 200 "), cut
+        assert b"\r\nconnection: close\r\n" in answer
+        client.close()
+    assert served.process.wait(20) == 0
+    assert len(served.records()) == 2 * len(cuts)
+
+
+def _takes(port: int | None) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(port or 0))) == 0
 
 
 def _long(metrics: str) -> int:

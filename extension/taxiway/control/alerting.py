@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from taxiway.control import notices, rules
+from taxiway.control.labels import outputs_of
 from taxiway.control.ledger import Ledger, now
 from taxiway.control.tables import GRACE, ConceptRow, EndpointRow, ObservationRow, SchemaRow, WindowRow
 from taxiway.monitoring.context import (
@@ -23,7 +24,7 @@ from taxiway.monitoring.context import (
 )
 from taxiway.monitoring.drift import ColumnDrift
 from taxiway.monitoring.findings import SchemaFinding
-from taxiway.monitoring.performance import Performance
+from taxiway.monitoring.performance import METRICS, Performance
 from taxiway.monitoring.rulebook import evaluate as hold
 from taxiway.monitoring.windows import window_label
 from taxiway.packaging import registry
@@ -95,7 +96,7 @@ def context(session: Session, row: EndpointRow, model: Model) -> Context:
         performance=performance,
         readings=readings,
         concept=known.state if (known := session.get(ConceptRow, (row.name, row.live))) else None,
-        baseline=_baseline(model),
+        baseline=_baseline(model, row),
         losses=_losses(session, row.name),
         outputs=frozenset(output.name for output in model.manifest.outputs),
         now=now(),
@@ -112,9 +113,10 @@ def _losses(session: Session, endpoint: str) -> LogLosses | None:
     return LogLosses(losses.count, first, last)
 
 
-def _baseline(model: Model) -> Baseline | None:
+def _baseline(model: Model, row: EndpointRow) -> Baseline | None:
     """Take the metric that was given at packaging, if its name is one that is monitored."""
-    metric = {"classification": "accuracy", "regression": "mae"}.get(model.manifest.task)
+    outputs = outputs_of(model, row.options)
+    metric = METRICS[outputs.task] if outputs is not None else None
     value = model.manifest.metrics.get(metric) if metric else None
     return None if value is None else Baseline(value, source="at packaging")
 

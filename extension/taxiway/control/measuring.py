@@ -79,6 +79,8 @@ def judge_concept(ledger: Ledger, row: EndpointRow, tag: str, labels: Labels) ->
     if not known or (stored and stored.state["seen"] == seen and stored.state["method"] == method):
         return
     joined = labels.history(tag, outputs.columns, most=MOST)
+    if outputs.prediction not in joined:
+        return
     state = {**concept(joined, outputs, method=method).to_dict(), "seen": seen}
     with ledger.transaction() as session:
         session.merge(ConceptRow(endpoint=row.name, model=tag, state=state, time=now()))

@@ -180,8 +180,11 @@ def status(endpoint: str) -> OutcomeStatus:
     unknown = ids.filter(pc.invert(pc.is_in(ids, found))).to_pylist()
     findings = []
     if unknown:
-        noun = "id" if len(unknown) == 1 else "ids"
-        text = f"{len(unknown):,} outcomes for unknown {noun} (first: {unknown[0]}); they join if it comes."
+        many = len(unknown) > 1
+        text = (
+            f"{len(unknown):,} outcome{'s' if many else ''} for {'unknown ids' if many else 'an unknown id'} "
+            f"(first: {unknown[0]}); kept, and joined if the prediction comes."
+        )
         findings.append(OutcomeFinding("unknown", len(unknown), text, tuple(unknown[:_SHOWN])))
     findings += _future(frame, ahead)
     return OutcomeStatus(

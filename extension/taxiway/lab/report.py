@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from taxiway.errors import ConflictError, InputError, TaxiwayError
 from taxiway.lab import sections
 from taxiway.lab.attention import attention, live_windows, when
 from taxiway.lab.sections import section, style
+from taxiway.settings import settings
 
 log = logging.getLogger("taxiway.report")
 
@@ -200,16 +202,22 @@ def read_column(endpoint: str, column: str, window: Mapping[str, Any]) -> Json |
 
 def _sensitive(detail: Json) -> set[str]:
     """Name the sensitive columns of every Model that has windows; all columns if the live one is lost."""
-    from taxiway.packaging import registry
-
     found: set[str] = set()
     for tag in {detail["live"], detail["shadow"], *(one["model"] for one in detail["windows"])} - {None}:
         try:
-            found.update(registry.load(tag).signature.sensitive)
+            found.update(_sensitive_of(settings().store, tag))
         except TaxiwayError:
             if tag == detail["live"]:
                 found.update(str(one["column"]) for one in detail["columns"])
     return found
+
+
+@lru_cache(maxsize=256)
+def _sensitive_of(_store: Path, tag: str) -> tuple[str, ...]:
+    """Load a Model for this once: every file of it is checked at that, whatever its size."""
+    from taxiway.packaging import registry
+
+    return registry.load(tag).signature.sensitive
 
 
 def _since(detail: Json, since: str) -> Json:

@@ -161,7 +161,9 @@ def column(detail: Json, found: Json) -> str:
             )
             if drift.get(key) is not None
         ),
-        f"{TESTS.get(drift['test'], '')} {_p(drift['p_value'])}" if drift.get("p_value") is not None else "",
+        f"{TESTS.get(str(drift.get('test')), '')} {_p(drift['p_value'])}"
+        if drift.get("p_value") is not None
+        else "",
         str(drift.get("text") or ""),
     ]
     for key, label in (("new_categories", "new"), ("vanished_categories", "vanished")):

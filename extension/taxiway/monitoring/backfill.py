@@ -304,7 +304,8 @@ def _as_times(column: pd.Series[Any]) -> pd.Series[Any]:
         read: pd.Series[Any] = pd.to_datetime(numbers, unit=unit, utc=True, errors="coerce")
         return read
     if isinstance(column.dtype, pd.ArrowDtype) and pd.api.types.is_datetime64_any_dtype(column.dtype):
-        values = column.astype("datetime64[us]" if column.dt.tz is None else "datetime64[us, UTC]")
+        zoned = getattr(column.dtype.pyarrow_dtype, "tz", None) is not None
+        values = column.astype("datetime64[us, UTC]" if zoned else "datetime64[us]")
     read = pd.to_datetime(values, utc=True, errors="coerce", format="ISO8601")
     return read
 

@@ -17,6 +17,7 @@ from taxiway.errors import CorruptionError
 
 _SEAL = struct.Struct("<4sI")
 _NAME = b"TWCK"
+SEAL_SIZE = _SEAL.size
 _MAGIC = b"WHY1"
 
 
@@ -35,12 +36,14 @@ def opened(data: bytes) -> Any:
     Raises
     ------
     CorruptionError
-        The checksum does not hold.
+        The checksum does not hold, or the file is cut off behind the profile.
     """
     if len(data) < _SEAL.size:
         return None
     name, checksum = _SEAL.unpack_from(data, len(data) - _SEAL.size)
     if name != _NAME:
+        if _end(data) < len(data):
+            raise CorruptionError("what stands behind it is cut off", hint="Profile the data again.")
         return None
     if zlib.crc32(memoryview(data)[: -_SEAL.size]) != checksum:
         raise CorruptionError("its checksum does not hold", hint="Profile the data again.")
@@ -48,6 +51,19 @@ def opened(data: bytes) -> Any:
         return _view(data)
     except (KeyError, TypeError):  # a metric or a component of someone else's
         return None
+
+
+def _end(data: bytes) -> int:
+    """Give where a profile ends, by its header; the end of the data if it has none."""
+    from google.protobuf.message import DecodeError
+    from whylogs.core.proto import DatasetProfileHeader
+
+    try:
+        _, place = _delimited(data, len(_MAGIC))
+        text, place = _delimited(data, place)
+        return place + int(DatasetProfileHeader.FromString(text).length)
+    except (IndexError, DecodeError):
+        return len(data)
 
 
 def _view(data: bytes) -> Any:

@@ -82,7 +82,7 @@ def _leave_interrupts() -> None:
 def _on_ray(
     function: Callable[[Item], Result], items: Sequence[Item], address: str | None
 ) -> Iterator[Result]:
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # before it is imported
     try:
         import ray
     except ImportError as error:

@@ -138,7 +138,7 @@ def mean_interval(values: NDArray[np.float64]) -> Estimate:
 
 
 def welch(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Give the two-sided p-value that two means, each of two values or more, are one (*Biometrika* 34, 1947)."""
+    """Give Welch's two-sided p-value that two means are one (*Biometrika* 34, 1947)."""
     from scipy.stats import ttest_ind_from_stats
 
     (a, s, n), (b, t, m) = ((float(part.mean()), float(part.std(ddof=1)), len(part)) for part in (one, other))

@@ -169,11 +169,13 @@ def about(view: View) -> dict[str, str]:
 
 def write(view: View, path: Path) -> Path:
     """Write a profile in whylogs' binary format, whole or not at all."""
+    from taxiway.monitoring import digest
+
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as file:
-            file.write(binary.sealed(view.serialize()))
+            file.write(binary.sealed(view.serialize() + digest.packed(digest.of_view(view))))
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
