@@ -194,7 +194,7 @@ def main() -> None:
 
 def _end_with_parent() -> None:
     """The agent holds the other end of standard input; when it is gone, so is the reason to be here."""
-    sys.stdin.buffer.read()
+    os.read(0, 1)  # not sys.stdin, whose lock this thread would hold when the idle process ends: Python aborts
     os._exit(0)
 
 
