@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 FRAMEWORKS := $(CURDIR)/.venv-frameworks/bin
+SAGEMAKER := $(CURDIR)/.venv-sagemaker/bin
 STAMPS := .make
 LAB_PORT ?= 8888
 # Tests mostly wait for processes that they start: more of them than cores
@@ -21,7 +22,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 SOURCES := $(shell find extension/src extension/style extension/schema -type f 2>/dev/null)
 
-.PHONY: help setup demo test test-frameworks lab check format bench bench-agent bench-serving chaos lock clean stop
+.PHONY: help setup demo test test-frameworks test-sagemaker lab check format bench bench-agent bench-monitoring bench-serving chaos lock clean stop
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -48,6 +49,9 @@ test: setup $(STAMPS)/chromium $(STAMPS)/wrk $(STAMPS)/postgresql check ## Set u
 test-frameworks: $(STAMPS)/frameworks ## Test the models of every framework, in an environment of their own
 	$(FRAMEWORKS)/python -m pytest tests/frameworks
 
+test-sagemaker: $(STAMPS)/sagemaker ## Test the SageMaker back end and monitoring beside its SDK, in an environment of their own
+	$(SAGEMAKER)/python -m pytest tests/backends/sagemaker tests/emulators tests/monitoring -n $(TEST_PROCESSES) --dist worksteal
+
 check: setup ## Lint, format check and types: ruff, mypy, eslint, prettier, tsc
 	ruff check .
 	ruff format --check .
@@ -59,7 +63,7 @@ format: setup ## Mend what a formatter can
 	ruff format .
 	npm run format --silent
 
-bench: bench-serving ## Print the figures that the documents quote
+bench: bench-serving $(STAMPS)/bench-monitoring ## Print the figures that the documents quote
 	python -m tests.benchmarks
 
 bench-serving: $(STAMPS)/bench $(STAMPS)/wrk ## Compare servers of one row; writes artifacts/bench-serving.json
@@ -67,6 +71,10 @@ bench-serving: $(STAMPS)/bench $(STAMPS)/wrk ## Compare servers of one row; writ
 
 bench-agent: setup $(STAMPS)/wrk ## Switches under load, deploy(), the idle agent; writes artifacts/bench-agent.json
 	python -m tests.benchmarks.bench_agent $(OPTIONS)
+
+bench-monitoring: $(STAMPS)/bench-monitoring ## Profiles and drift beside whylogs, Evidently and a KS test; writes artifacts/bench-{profiles,monitoring}.json
+	python -m tests.benchmarks.bench_profiles
+	python -m tests.benchmarks.bench_monitoring $(OPTIONS)
 
 chaos: setup ## kill -9 of everything in 200 rounds under load
 	python -m tests.backends.chaos $(OPTIONS)
@@ -77,18 +85,22 @@ COMPILE = $(BIN)/uv pip compile --generate-hashes --python-version 3.11 \
   --no-emit-index-url --no-emit-find-links --no-annotate --no-header -q
 OF_TORCH := filelock fsspec jinja2 networkx setuptools sympy typing-extensions
 NEITHER := "torch; sys_platform == 'never'" "nvidia-nccl-cu12; sys_platform == 'never'"
+# What the SageMaker SDK and moto keep at other versions than all else here
+OF_SAGEMAKER := whylogs|platformdirs|python-dateutil|protobuf|pyarrow|rich|graphql-core
 
 lock: ## Resolve the Python pins afresh, with hashes
 	$(COMPILE) pyproject.toml --extra dev -o requirements.lock
 	printf '%s\n' $(OF_TORCH) | $(COMPILE) pyproject.toml - --extra dev --extra frameworks \
 	  -c requirements.lock --override <(printf '%s\n' $(NEITHER)) -o requirements-frameworks.lock
 	$(COMPILE) --group bench -c <(sed 's/ .*//' requirements.lock | grep == | grep -v ^pyarrow==) -o requirements-bench.lock
+	$(COMPILE) pyproject.toml --extra dev --extra sagemaker --group emulators \
+	  -c <(sed 's/ .*//' requirements.lock | grep == | grep -vE '^($(OF_SAGEMAKER))==') -o requirements-sagemaker.lock
 	$(COMPILE) --group bench-monitoring -o requirements-bench-monitoring.lock
 	awk '/^uv==/{on=1} on{print} on && !/\\$$/{exit}' requirements.lock > requirements.bootstrap.lock
 
 clean: ## Remove everything that was built (not the demo's home while it runs)
 	-[ -x $(BIN)/taxiway ] && taxiway agent stop
-	rm -rf $(VENV) .venv-frameworks .venv-bench node_modules $(STAMPS) extension/lib extension/taxiway/labextension artifacts
+	rm -rf $(VENV) .venv-frameworks .venv-sagemaker .venv-bench .venv-bench-monitoring node_modules $(STAMPS) extension/lib extension/taxiway/labextension artifacts
 
 $(STAMPS)/python: requirements.lock requirements.bootstrap.lock
 	@mkdir -p $(STAMPS)
@@ -126,10 +138,23 @@ $(STAMPS)/frameworks: $(STAMPS)/frameworks-python $(STAMPS)/extension
 	SKIP_JUPYTER_BUILDER=1 $(BIN)/uv pip install -q --python $(FRAMEWORKS)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
+# The SageMaker SDK, an older whylogs, and what stands for the cloud
+$(STAMPS)/sagemaker: requirements-sagemaker.lock $(STAMPS)/extension
+	@[ -x $(SAGEMAKER)/python ] || $(BIN)/python -m venv --without-pip .venv-sagemaker
+	$(BIN)/uv pip sync -q --compile-bytecode --python $(SAGEMAKER)/python --require-hashes requirements-sagemaker.lock
+	SKIP_JUPYTER_BUILDER=1 $(BIN)/uv pip install -q --python $(SAGEMAKER)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
 # What the compared servers need; Taxiway's own source is used where it lies
 $(STAMPS)/bench: requirements-bench.lock $(STAMPS)/extension
 	@[ -x .venv-bench/bin/python ] || $(BIN)/python -m venv --without-pip .venv-bench
 	$(BIN)/uv pip sync -q --compile-bytecode --python .venv-bench/bin/python --require-hashes requirements-bench.lock
+	@touch $@
+
+# Evidently is compared in an environment of its own: it does not import on pandas 3
+$(STAMPS)/bench-monitoring: requirements-bench-monitoring.lock $(STAMPS)/extension
+	@[ -x .venv-bench-monitoring/bin/python ] || $(BIN)/python -m venv --without-pip .venv-bench-monitoring
+	$(BIN)/uv pip sync -q --compile-bytecode --python .venv-bench-monitoring/bin/python --require-hashes requirements-bench-monitoring.lock
 	@touch $@
 
 $(STAMPS)/wrk:
