@@ -6,12 +6,12 @@ should be (``apply``, ``route``, ``destroy``) and asked what is (``observe``); i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 
 class Capability(StrEnum):
@@ -130,6 +130,8 @@ class EndpointSpec:
         Serve HTTPS with these files.
     uds
         A Unix socket to listen on, instead of ``host`` and ``port``.
+    settings
+        What only one back end knows, as JSON values; it refuses keys that it does not know.
     """
 
     name: str
@@ -144,6 +146,7 @@ class EndpointSpec:
     token_hash: str = ""
     tls: Tls | None = None
     uds: Path | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +195,20 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What ``apply`` would change; ``hourly_cost`` in US dollars or None where nothing is billed."""
+    """What ``apply`` would change.
+
+    Parameters
+    ----------
+    hourly_cost
+        US dollars an hour once it is so, an estimate; None where nothing is billed.
+    notes
+        Sentences on what it costs and for how long.
+    """
 
     changes: tuple[str, ...]
     unsupported: tuple[str, ...] = ()
     hourly_cost: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,3 +265,53 @@ class Suspendable(Protocol):
     def stop(self, ref: EndpointRef) -> Observation:
         """Stop every process of the endpoint and keep its URL; ``apply`` starts it again."""
         ...
+
+
+@runtime_checkable
+class Collecting(Protocol):
+    """A back end whose serving processes ship their spool to a store, from which it is brought here."""
+
+    def collect(self, ref: EndpointRef, folder: Path) -> int:
+        """Bring what was shipped since the last time into ``folder``; give the number of segments.
+
+        A segment that is brought twice has the same name, and is counted once.
+        """
+        ...
+
+
+@runtime_checkable
+class Asking(Protocol):
+    """A back end whose endpoints are asked with the user's credentials, not by plain HTTP."""
+
+    def ask(
+        self, ref: EndpointRef, body: bytes, headers: Mapping[str, str]
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Send a body as ``POST /predict`` would; give status, headers and body of the answer.
+
+        Parameters
+        ----------
+        headers
+            ``content-type``, ``accept`` and ``x-request-id`` are passed on; the others are left out.
+
+        Raises
+        ------
+        RequestError
+            It cannot be asked: the body is too large, the credentials are refused, it is not there.
+        """
+        ...
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A back end that is far away: each look is a request, and getting ready takes minutes.
+
+    Attributes
+    ----------
+    look_seconds
+        The least time between two looks.
+    patience_seconds
+        How long a deploy, a promotion or a rollback is waited for.
+    """
+
+    look_seconds: float
+    patience_seconds: float
