@@ -45,7 +45,7 @@ _LITTLE_BYTES = 2**16
 _BUFFER_BYTES = 2**18
 _MOST_ROWS = 10**7
 _BUDGET_SECONDS = 5.0
-_HEADER = struct.Struct("<II")
+HEADER = struct.Struct("<II")
 _ZEROS = memoryview(bytes(PIECE_BYTES))
 #: numpy's name of a dtype → ``struct``'s format.
 FORMATS = {
@@ -137,14 +137,14 @@ class SpoolWriter:
         """Write one record that is JSON already; otherwise as ``append``."""
         if len(payload) > MAX_RECORD_BYTES:
             return self._drop()
-        length = _HEADER.size + len(payload)
+        length = HEADER.size + len(payload)
         if (length > self._room or time.monotonic() > self._due) and not self._make_room(length):
             return self._drop()
         end = self._place + length
         assert self._piece is not None
         # The header first: killed in between, its length tells that nothing comes after this record.
-        _HEADER.pack_into(self._piece, self._place, len(payload), zlib.crc32(payload))
-        self._piece[self._place + _HEADER.size : end] = payload
+        HEADER.pack_into(self._piece, self._place, len(payload), zlib.crc32(payload))
+        self._piece[self._place + HEADER.size : end] = payload
         self._place = end
         self._room -= length
         self._size += length
@@ -312,9 +312,9 @@ def read_segment(
         file.seek(offset)
         end = math.inf if most_bytes is None else offset + most_bytes
         while offset < end and (most is None or len(records) < most):
-            if len(header := file.read(_HEADER.size)) < _HEADER.size:
+            if len(header := file.read(HEADER.size)) < HEADER.size:
                 break
-            length, checksum = _HEADER.unpack(header)
+            length, checksum = HEADER.unpack(header)
             if not 0 < length <= MAX_RECORD_BYTES:
                 break
             payload = file.read(length)
@@ -322,7 +322,7 @@ def read_segment(
                 break
             if (record := _parse(payload)) is not None:
                 records.append(record)
-            offset += _HEADER.size + length
+            offset += HEADER.size + length
     return records, offset
 
 
@@ -340,11 +340,11 @@ def is_spent(path: Path, offset: int) -> bool:
             rest = file.read()
     except FileNotFoundError:
         return True
-    if len(rest) < _HEADER.size:
+    if len(rest) < HEADER.size:
         return True
-    length, checksum = _HEADER.unpack_from(rest)
-    end = _HEADER.size + length
-    whole = length > 0 and zlib.crc32(rest[_HEADER.size : end]) == checksum
+    length, checksum = HEADER.unpack_from(rest)
+    end = HEADER.size + length
+    whole = length > 0 and zlib.crc32(rest[HEADER.size : end]) == checksum
     # A writer sets the room aside before it writes: what claims more than there is, is damaged.
     return end <= len(rest) and not whole and not any(rest[end:])
 
