@@ -41,8 +41,8 @@ def predictions_frame(records: Iterable[Record]) -> pd.DataFrame:
         for name in ("model", "role", "latency_ms"):
             columns[name] = _repeated((record[name] for record in group), sizes)
         for prefix, part in ((INPUT, "inputs"), (OUTPUT, "outputs")):
-            for name in group[0][part]:
-                columns[prefix + name] = _joined(record[part][name] for record in group)
+            cells = zip(*(record[part].values() for record in group), strict=True)  # of one order of columns
+            columns |= {prefix + name: _joined(of) for name, of in zip(group[0][part], cells, strict=True)}
         frames.append(pd.DataFrame(columns, index=_repeated(places, sizes)))
     if not frames:
         return _typed(pd.DataFrame({name: [] for name in _PREDICTION_COLUMNS}, dtype=object))
