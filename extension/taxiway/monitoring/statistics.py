@@ -72,8 +72,9 @@ def distances(
     """Give Kolmogorov–Smirnov's D and the first Wasserstein distance of weighted points, row by row.
 
     Both follow from the gap between the two distribution functions along the merged points: D is its
-    supremum, and its integral is the Wasserstein distance (Vallender, *Theory of Probability and its
-    Applications* 18, 1974), as ``scipy.stats.ks_2samp`` and ``scipy.stats.wasserstein_distance`` have them.
+    supremum (Smirnov, *Annals of Mathematical Statistics* 19, 1948), and its integral is the Wasserstein
+    distance (Vallender, *Theory of Probability and its Applications* 18, 1974), as
+    ``scipy.stats.ks_2samp`` and ``scipy.stats.wasserstein_distance`` have them.
 
     Parameters
     ----------
@@ -126,8 +127,8 @@ def chi2_rows(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Test sets of counts over the same categories for homogeneity, row by row.
 
-    Pearson's χ² without Yates' correction, as ``scipy.stats.chi2_contingency``; categories that neither
-    side has do not count.
+    Pearson's χ² (*Philosophical Magazine* 50, 1900) without Yates' correction, as
+    ``scipy.stats.chi2_contingency``; categories that neither side has do not count.
 
     Returns
     -------
@@ -176,8 +177,8 @@ def fisher_rows(reference: NDArray[np.float64], window: NDArray[np.float64]) -> 
 def fisher_p_value(a: int, n: int, b: int, m: int) -> float:
     """Give the exact two-sided p-value that ``a`` of n and ``b`` of m are of one share.
 
-    The sum of the hypergeometric probabilities that do not exceed that of what was seen (Fisher, 1922), as
-    ``scipy.stats.fisher_exact``.
+    The sum of the hypergeometric probabilities that do not exceed that of what was seen (Fisher, *Journal of
+    the Royal Statistical Society* 85, 1922), as ``scipy.stats.fisher_exact``.
     """
     import numpy as np
     from scipy.special import gammaln

@@ -72,12 +72,12 @@ def reason(ours: ColumnDrift, theirs: Mapping[str, Any]) -> str:
     """Say why the two verdicts differ: which of our two conditions does not hold, or which of theirs."""
     said = f"{theirs['method']} {theirs['value']:.3g}"
     if ours.p_value is None or ours.psi is None:
-        return f"{ours.text}; {said}"
-    figures = f"PSI {ours.psi:.2f}, p {ours.p_value:.2g}"
+        return f"{ours.text}; Evidently: {said}"
+    figures = f"{ours.text}; PSI {ours.psi:.2f}, p {ours.p_value:.2g}; Evidently: {said}"
     if ours.drifted:
-        return f"{figures}: large and no chance, in a measure other than {said}"
-    if ours.p_value >= ALPHA and ours.psi < PSI_THRESHOLD:
-        return f"{figures}: neither large nor beyond chance, once corrected for the columns; {said}"
-    if ours.p_value >= ALPHA:
-        return f"{figures}: could be chance, once corrected for the columns; {said}"
-    return f"{figures}: no chance, but too small to matter; {said}"
+        return f"{figures}: large and no chance, but not by that measure"
+    if ours.p_value < ALPHA:
+        return f"{figures}: no chance, but too small to matter"
+    if ours.psi < PSI_THRESHOLD:
+        return f"{figures}: neither large nor beyond chance, once corrected for the columns"
+    return f"{figures}: could be chance, once corrected for the columns"
