@@ -452,6 +452,7 @@ def test_an_address_with_a_credential_is_refused_with_the_remedy(url: str) -> No
     "definition",
     [
         {"kind": "webhook", "url": "ftp://host/x"},
+        {"kind": "apprise", "url": "file:///etc/passwd"},
         {"kind": "webhook", "url": "http://169.254.169.254/latest"},
         {"kind": "webhook", "url": "http://[fe80::1]/x"},
         {"kind": "apprise", "url": "json://host/?template=/etc/passwd"},

@@ -138,6 +138,13 @@ def test_a_default_rule_is_switched_off_made_stricter_or_made_to_wait():
         ("", "line 1: it has no list of rules"),
         ("rules: 5\n", "it has no list of rules"),
         ("- 5\n", "line 1: a rule is a mapping"),
+        ("{[a]: b}\n", "line 1: there is no field"),
+        ("{? {a: b} : c}\n", "line 1: there is no field"),
+        ("[" * 100_000, "line 1: it is nested too deeply"),
+        ("- {name: a, metric: psi, above: true}\n", "line 1: above: input should be a valid number"),
+        ("- {name: a, metric: psi, above: 1, min_rows: true}\n", "min_rows: input should be a valid integer"),
+        ("- {name: a, metric: rows, above: 1, window: 999999w}\n", "window: '999999w' is longer than"),
+        ("- {name: a, metric: rows, above: 1, for: 999999w}\n", "for: '999999w' is longer than"),
     ],
 )
 def test_a_mistake_in_a_file_is_one_sentence_with_its_line_and_field(text: str, told: str):

@@ -24,6 +24,8 @@ def test_a_silence_fits_by_endpoint_rule_column_and_severity():
         assert matcher.fits(*alert)
     for matcher in (Matcher("sun"), Matcher("rain", "data_drift"), Matcher(severity="critical")):
         assert not matcher.fits(*alert)
+    assert Matcher(column="age [years]").fits("rain", "data_drift", "age [years]", "warning")
+    assert Matcher(column="age [*").fits("rain", "data_drift", "age [years]", "warning")
     with pytest.raises(InputError, match="severity"):
         Matcher(severity="bad")
 

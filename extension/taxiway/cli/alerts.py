@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
 import typer
@@ -37,11 +39,15 @@ def alerts_list(
     json_: Json = False,
 ) -> None:
     """List open alerts; pending ones hold, but not yet for as long as their rule asks."""
-    from taxiway.control import views
+    from taxiway.control import desired, views
+    from taxiway.control.ledger import ledger
 
     if acknowledge is not None:
         alerts_ack(acknowledge, quiet=True)
     rows = views.alerts(endpoint, include_resolved=all_)
+    if endpoint and not rows:
+        with ledger().reading() as session:
+            desired.get(session, endpoint)
     if json_:
         return show.as_json(rows)
     show.table(
@@ -92,7 +98,7 @@ def alerts_silence(
 
     What fires when the silence ends is told then.
     """
-    from taxiway.control import silencing
+    from taxiway.control import rules, silencing, views
     from taxiway.control.ledger import actor, ledger
     from taxiway.monitoring.rulebook import duration
     from taxiway.monitoring.silences import Matcher, Schedule, as_cron
@@ -115,6 +121,12 @@ def alerts_silence(
     if json_:
         return show.as_json(made)
     print(f"Silence {number} is on {made['when']}; `taxiway alerts unsilence {number}` ends it.")
+    for what, wanted, known in (
+        ("endpoint", endpoint, views.endpoints()),
+        ("rule", rule, rules.listed(ledger())),
+    ):
+        if not any(fnmatchcase(one["name"], wanted or "*") for one in known):
+            print(f"  So far there is no {what} {wanted}.", file=sys.stderr)
     return None
 
 

@@ -102,10 +102,12 @@ class Delivery(threading.Thread):
         if token == self._token and not look:
             return
         self._token = token
-        if look:
-            self._look_due = monotonic + LOOK_SECONDS
-            self._look()
-        self.deliver()
+        try:
+            if look:
+                self._look_due = monotonic + LOOK_SECONDS
+                self._look()
+        finally:
+            self.deliver()  # what cannot be looked at keeps no alert back
 
     def _look(self) -> None:
         moment = self._clock()
@@ -147,7 +149,7 @@ class Delivery(threading.Thread):
 
     def _is_repeated(self, sink: SinkRow) -> bool:
         due = time.monotonic() - self._repeated.get(sink.name, -1e9) >= REPEAT.total_seconds()
-        return sink.definition.get("kind") == "alertmanager" and sink.failures == 0 and due
+        return sink.definition.get("kind") == "alertmanager" and due
 
     def _tell(self, sink: SinkRow, rows: list[tuple[DeliveryRow, str]]) -> None:
         try:
@@ -202,10 +204,14 @@ class Delivery(threading.Thread):
                 if spec.takes(alert.endpoint, alert.severity)
                 and not silencing.covers(silences, alert, moment)
             ]
+        answer = ""
         for start in range(0, len(told), outbox.MOST_OF_A_MESSAGE):
             try:
-                senders.send(spec, sink.name, told[start : start + outbox.MOST_OF_A_MESSAGE], moment)
+                answer = senders.send(spec, sink.name, told[start : start + outbox.MOST_OF_A_MESSAGE], moment)
             except UndeliveredError as error:
                 with self.ledger.transaction() as session:
                     outbox.settle_failed(session, sink.name, [], str(error), moment)
                 return
+        if answer and sink.failures:
+            with self.ledger.transaction() as session:
+                outbox.settle_told(session, sink.name, [], answer, moment)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -11,6 +13,7 @@ from typing import Any
 Json = dict[str, Any]
 
 MOST_LINES = 30
+_MENTION = re.compile(r"@(?=\w)|<(?=[!@#/a-zA-Z])")
 _VERBS = {"opened": "", "worsened": "worse: ", "resolved": "resolved: ", "test": "test: "}
 
 
@@ -48,17 +51,23 @@ class Notice:
     link: str | None = None
 
     def to_dict(self) -> Json:
-        """Give the JSON form; times in ISO 8601, UTC."""
+        """Give the JSON form; times in ISO 8601, UTC; a value that is no finite number is None."""
         return {
             **asdict(self),
+            "value": _finite(self.value),
+            "threshold": _finite(self.threshold),
             "first_seen": self.first_seen.isoformat(),
             "last_seen": self.last_seen.isoformat(),
         }
 
 
-def key(fingerprint: str, alert: int, transition: str) -> str:
-    """Give the idempotency key of one change of one alert."""
-    return f"{fingerprint}-{alert}-{transition}"
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def key(fingerprint: str, alert: int, transition: str, severity: str) -> str:
+    """Give the idempotency key of one change of one alert, which can get worse twice."""
+    return f"{fingerprint}-{alert}-{transition}{f'-{severity}' if transition == 'worsened' else ''}"
 
 
 def message_key(notices: Sequence[Notice]) -> str:
@@ -100,6 +109,14 @@ def as_text(notices: Sequence[Notice]) -> tuple[str, str]:
     return subject[:250], "\n".join(lines)
 
 
+def unmentioned(text: str) -> str:
+    """Give a text in which no name of a column calls anybody: ``@channel``, ``<!here>``, ``<@U1>``.
+
+    A character without width is put in between, so that people read the same.
+    """
+    return _MENTION.sub("\\g<0>\u200b", text)
+
+
 def as_alertmanager(notice: Notice, *, ends: datetime) -> Json:
     """Give a ``postableAlert`` of Alertmanager's API v2 (``api/v2/openapi.yaml``).
 
@@ -116,10 +133,11 @@ def as_alertmanager(notice: Notice, *, ends: datetime) -> Json:
         "column": notice.column or "",
         "fingerprint": notice.fingerprint,
     }
+    begins = min(notice.first_seen, ends)  # an end before it, as of a clock that was set back, is refused
     body: Json = {
         "labels": {name: value for name, value in labels.items() if value},
         "annotations": {"summary": notice.title, "description": notice.detail},
-        "startsAt": notice.first_seen.isoformat(),
+        "startsAt": begins.isoformat(),
         "endsAt": ends.isoformat(),
     }
     if notice.link is not None:

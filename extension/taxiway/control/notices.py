@@ -13,7 +13,7 @@ from taxiway.control import outbox
 from taxiway.control.ledger import now, record
 from taxiway.control.tables import AlertRow
 from taxiway.monitoring.alerts import Alert, Transition, fired, fold, ripe
-from taxiway.monitoring.context import Firing
+from taxiway.monitoring.context import DEFAULT_RULES, Firing
 from taxiway.monitoring.rulebook import RuleSpec, duration
 
 #: What the agent watches, since the monitor does not run while nothing comes, or does not run at all.
@@ -81,11 +81,16 @@ def are_ripe(session: Session, specs: Mapping[str, Iterable[RuleSpec]], moment: 
 
 
 def _ripe(session: Session, specs: Mapping[str, Iterable[RuleSpec]], moment: datetime) -> list[AlertRow]:
-    held = {(endpoint, spec.name): duration(spec.hold) for endpoint, some in specs.items() for spec in some}
+    known = {(endpoint, spec.name): spec for endpoint, some in specs.items() for spec in some}
     rows = session.scalars(select(AlertRow).where(AlertRow.state == "pending"))
-    return [
-        row for row in rows if ripe(as_alert(row), held.get((row.endpoint, row.rule), timedelta(0)), moment)
-    ]
+    ripened = []
+    for row in rows:
+        spec = known.get((row.endpoint, row.rule))
+        if (spec is None and row.rule not in DEFAULT_RULES) or (spec is not None and not spec.enabled):
+            continue  # the rule was deleted or switched off meanwhile; the monitor's next look withdraws it
+        if ripe(as_alert(row), timedelta(0) if spec is None else duration(spec.hold), moment):
+            ripened.append(row)
+    return ripened
 
 
 def as_alert(row: AlertRow) -> Alert:

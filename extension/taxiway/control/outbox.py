@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from taxiway.control import messages, silencing, sinks
@@ -20,6 +20,7 @@ LONGEST_PAUSE = 300.0  # seconds between two tries
 KEPT = timedelta(days=7)  # after which nobody tries to tell any more
 REMEMBERED = timedelta(days=30)
 MOST_OF_A_MESSAGE = 200
+MOST_AT_ONCE = 2000  # of one sink
 
 
 def enqueue(session: Session, alert: AlertRow, kind: str, moment: datetime) -> None:
@@ -84,13 +85,15 @@ def release(session: Session, moment: datetime) -> None:
 
 
 def due(session: Session, moment: datetime) -> list[DeliveryRow]:
-    """Give what is to be told now, oldest first."""
-    rows = session.scalars(
-        select(DeliveryRow).where(DeliveryRow.state == "queued").order_by(DeliveryRow.id).limit(2000)
-    )
-    longest = timedelta(seconds=2 * LONGEST_PAUSE)
+    """Give what is to be told now, oldest first; of one sink so much that others have their turn."""
+    longest = moment + timedelta(seconds=2 * LONGEST_PAUSE)
     # one that is due only after the longest pause was written before the clock was set back
-    return [row for row in rows if row.due <= moment or row.due - moment > longest]
+    is_due = or_(DeliveryRow.due <= moment, DeliveryRow.due > longest)
+    found: list[DeliveryRow] = []
+    for sink in session.scalars(select(SinkRow.name)):
+        mine = select(DeliveryRow).where(DeliveryRow.sink == sink, DeliveryRow.state == "queued", is_due)
+        found += session.scalars(mine.order_by(DeliveryRow.id).limit(MOST_AT_ONCE))
+    return found
 
 
 def notices(session: Session, rows: Iterable[DeliveryRow]) -> list[Notice]:
@@ -109,7 +112,7 @@ def notice(session: Session, alert: AlertRow, transition: str) -> Notice:
     seen = session.get(ObservationRow, alert.endpoint)
     link = seen.url if seen is not None and (seen.url or "").startswith(("http://", "https://")) else None
     return Notice(
-        key=messages.key(alert.fingerprint, alert.id, transition),
+        key=messages.key(alert.fingerprint, alert.id, transition, alert.severity),
         transition=transition,
         endpoint=alert.endpoint,
         rule=alert.rule,
@@ -131,7 +134,7 @@ def notice(session: Session, alert: AlertRow, transition: str) -> Notice:
 
 def _test(row: DeliveryRow) -> Notice:
     return Notice(
-        key=messages.key("test", row.id, "test"),
+        key=messages.key("test", row.id, "test", "info"),
         transition="test",
         endpoint="",
         rule="test",

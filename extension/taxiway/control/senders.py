@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
-import logging
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from urllib.parse import unquote, urlsplit
 
-from taxiway.control import messages
+from taxiway.control import apprising, messages
+from taxiway.control.apprising import Mood
+from taxiway.control.hosts import insist_open
 from taxiway.control.messages import Notice
 from taxiway.control.sinks import SinkSpec, check_address, read_secret
 from taxiway.errors import TaxiwayError
+from taxiway.monitoring.context import SEVERITIES
 
 REPEAT = timedelta(minutes=1)  # between two tellings to Alertmanager of an alert that fires
 #: As Prometheus does: four repetitions may be lost before Alertmanager takes an alert for resolved.
 HOLDS = 4 * REPEAT
-_apprise_lock = threading.Lock()
 
 
 class UndeliveredError(Exception):
@@ -44,7 +44,7 @@ def send(spec: SinkSpec, sink: str, notices: Sequence[Notice], moment: datetime)
     try:
         url = read_secret(spec.url)
         secrets = _parts_of(url) if url != spec.url else []
-        check_address(spec.kind, url)
+        insist_open(check_address(spec.kind, url))
         if spec.kind == "apprise":
             return _by_apprise(spec, url, notices)
         return _by_http(spec, sink, url, notices, moment, secrets)
@@ -103,14 +103,9 @@ def _by_http(
     headers |= {"content-type": "application/json", "user-agent": "taxiway"}
     began = time.monotonic()
     try:
-        with (
-            httpx.Client(timeout=spec.timeout, follow_redirects=False) as client,
-            # only the head of the answer is read: a receiver may send as much as it likes
-            client.stream("POST", url, content=body, headers=headers) as answer,
-        ):
-            status, after = answer.status_code, answer.headers.get("retry-after", "")
-    except httpx.TimeoutException:
-        raise UndeliveredError(f"It did not answer within {spec.timeout:g} s.") from None
+        status, after = asyncio.run(_post(url, body, headers, spec.timeout))
+    except (TimeoutError, httpx.TimeoutException):
+        raise _late(spec) from None
     except httpx.HTTPError as error:
         raise UndeliveredError(f"It cannot be reached: {error}.") from None
     if not 200 <= status < 300:
@@ -121,6 +116,19 @@ def _by_http(
     return f"It answered {status} after {time.monotonic() - began:.2f} s."
 
 
+async def _post(url: str, body: bytes, headers: dict[str, str], seconds: float) -> tuple[int, str]:
+    """Post, and give the status and ``Retry-After``; a time-out of httpx is one of each read, not of all."""
+    import httpx
+
+    async with (
+        asyncio.timeout(seconds),
+        httpx.AsyncClient(timeout=seconds, follow_redirects=False) as client,
+        # only the head of the answer is read: a receiver may send as much as it likes
+        client.stream("POST", url, content=body, headers=headers) as answer,
+    ):
+        return answer.status_code, answer.headers.get("retry-after", "")
+
+
 def signed(key: str, body: bytes, timestamp: int) -> dict[str, str]:
     """Sign a webhook: HMAC-SHA256 of ``<timestamp>.<body>``, so that an old one cannot be played again."""
     mark = hmac.new(key.encode(), str(timestamp).encode() + b"." + body, hashlib.sha256).hexdigest()
@@ -128,60 +136,31 @@ def signed(key: str, body: bytes, timestamp: int) -> dict[str, str]:
 
 
 def _by_apprise(spec: SinkSpec, url: str, notices: Sequence[Notice]) -> str:
-    import apprise
-
-    # Nothing of this machine: no plug-ins, templates, keys or files of a configuration, no state on disk.
-    asset = apprise.AppriseAsset(
-        app_id="Taxiway",
-        app_desc="Taxiway",
-        plugin_paths=[],
-        allow_templates=False,
-        service_timeout=spec.timeout,
-        async_mode=False,
-        http_redirects=False,
-        pgp_autogen=False,
-        pem_autogen=False,
-        storage_mode=apprise.PersistentStoreMode.MEMORY,
-    )
-    with _said() as said:
-        sink = apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
-        if sink is None:
-            raise UndeliveredError(" ".join(said) or "Apprise does not know that address.")
-        subject, body = messages.as_text(notices)
-        worst = max(notices, key=lambda one: ("info", "warning", "critical").index(one.severity))
-        kind = {"critical": apprise.NotifyType.FAILURE, "warning": apprise.NotifyType.WARNING}.get(
-            worst.severity, apprise.NotifyType.INFO
+    subject, body = messages.as_text(notices)
+    began = time.monotonic()
+    try:
+        wrong = apprising.tell(
+            {
+                "url": url,
+                "subject": messages.unmentioned(subject),
+                "body": messages.unmentioned(body),
+                "mood": _mood(notices),
+                "timeout": spec.timeout,
+            }
         )
-        if all(one.transition == "resolved" for one in notices):
-            kind = apprise.NotifyType.SUCCESS
-        began = time.monotonic()
-        if not sink.notify(body=body, title=subject, notify_type=kind):
-            raise UndeliveredError(" ".join(said) or "It did not take the message.")
+    except TimeoutError:
+        raise _late(spec) from None
+    if wrong:
+        raise UndeliveredError(wrong)
     return f"It took the message after {time.monotonic() - began:.2f} s."
 
 
-class _Ear(logging.Handler):
-    """Hears what one thread logs."""
-
-    def __init__(self, said: list[str]) -> None:
-        super().__init__(logging.WARNING)
-        self._said, self._thread = said, threading.get_ident()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.thread == self._thread:
-            self._said.append(record.getMessage())
+def _mood(notices: Sequence[Notice]) -> Mood:
+    if notices and all(one.transition == "resolved" for one in notices):
+        return "success"
+    worst = max((SEVERITIES.index(one.severity) for one in notices), default=0)
+    return ("info", "warning", "failure")[worst]
 
 
-@contextmanager
-def _said() -> Iterator[list[str]]:
-    """Hear what Apprise says is wrong; none of it goes to a log, where addresses would be read."""
-    said: list[str] = []
-    logger, ear = logging.getLogger("apprise"), _Ear(said)
-    with _apprise_lock:
-        logger.propagate = False
-        logger.addHandler(ear)
-    try:
-        yield said
-    finally:
-        with _apprise_lock:
-            logger.removeHandler(ear)
+def _late(spec: SinkSpec) -> UndeliveredError:
+    return UndeliveredError(f"It did not answer within {spec.timeout:g} s.")

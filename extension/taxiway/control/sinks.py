@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from typing import Any, Literal
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from taxiway.control.hosts import insist_open_host
 from taxiway.control.ledger import Ledger, now, record
 from taxiway.control.tables import DeliveryRow, SinkRow
 from taxiway.errors import ConflictError, InputError, NotFoundError, TaxiwayError
@@ -25,8 +25,11 @@ PLAIN_SCHEMES = frozenset(
 )
 _REFERENCE = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]{0,99})|keyring:([^/\s]{1,100})/([^\s]{1,100})")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
-_TOKEN = re.compile(r"(?=[^/]*[0-9])(?=[^/]*[A-Za-z])[A-Za-z0-9_\-.~%]{16,}")
-_SECRET_PATHS = ("slack.com", "discord.com", "discordapp.com", "office.com", "azure.com", "googleapis.com")
+_TOKEN = re.compile(r"(?=[^/]*[0-9])(?=[^/]*[A-Za-z])[A-Za-z0-9_\-.~%:]{16,}")
+_SECRET_PATHS = (
+    *("slack.com", "discord.com", "discordapp.com", "office.com", "azure.com", "googleapis.com"),
+    *("telegram.org", "ifttt.com", "zapier.com", "pagerduty.com", "opsgenie.com", "webhook.site"),
+)
 _REMEDY = "Put it into an environment variable of the agent, and give its name: --url env:MY_SINK_URL."
 
 
@@ -130,16 +133,11 @@ def check_address(kind: Kind, url: str) -> SplitResult:
         raise InputError(f"A sink of kind {kind} needs an http or https address.", hint="https://host/path.")
     if not parts.scheme:
         raise InputError("A sink's address needs a scheme, such as slack:// or json://.", hint=_REMEDY)
+    if parts.scheme.lower() in ("file", "ftp", "data"):
+        raise InputError("Alerts are not written to files.", hint="Give one such as https://host/path.")
     if "template=" in parts.query:
         raise InputError("A sink's address cannot name a template file.", hint="Leave template= out.")
-    try:
-        link_local = ipaddress.ip_address(host).is_link_local
-    except ValueError:
-        link_local = False
-    if link_local:
-        raise InputError(
-            f"{host} is a link-local address, where clouds keep credentials.", hint="Name another host."
-        )
+    insist_open_host(host)
     return parts
 
 
@@ -194,7 +192,10 @@ def add(ledger: Ledger, name: str, definition: dict[str, Any], *, by: str) -> Si
         The name or the definition cannot be used.
     """
     if not _NAME.fullmatch(name):
-        raise InputError(f"{name[:60]!r} cannot be a sink's name.", hint="Use letters, digits and hyphens.")
+        raise InputError(
+            f"{name[:60]!r} cannot be a sink's name.",
+            hint="Use up to 60 lowercase letters, digits and hyphens.",
+        )
     spec = parse(definition)
     with ledger.transaction() as session:
         row = session.get(SinkRow, name)

@@ -236,5 +236,13 @@ def firing(
     column: str | None = None,
     **more: Any,
 ) -> Firing:
-    """Make a firing with its fingerprint."""
-    return Firing(rule, fingerprint(endpoint, rule, column), severity, title, detail, column, **more)
+    """Make a firing with its fingerprint; whatever a column's name has in it, each text is one line."""
+    mark = fingerprint(endpoint, rule, column)
+    return Firing(rule, mark, severity, printable(title), printable(detail), column, **more)
+
+
+def printable(text: str) -> str:
+    """Give a text without what ends a line, moves a cursor or turns the direction of writing."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)

@@ -16,7 +16,8 @@ from taxiway.monitoring.measures import COLUMN_METRICS, METRICS, Measure, measur
 from taxiway.monitoring.rules import evaluate as evaluate_defaults
 
 MOST_RULES = 500
-_DURATION = re.compile(r"(\d{1,6})\s*(s|m|h|d|w)")
+_DURATION = re.compile(r"(\d{1,6})\s*(s|m|h|d|w)", re.ASCII)
+LONGEST = timedelta(days=3660)  # further back, or ahead, there is no date in the end
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -31,7 +32,10 @@ def duration(text: str) -> timedelta:
     found = _DURATION.fullmatch(text.strip())
     if found is None:
         raise ValueError(f"{text[:40]!r} is not a duration such as 30m, 2h or 7d")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    length = timedelta(**{_UNITS[found[2]]: int(found[1])})
+    if length > LONGEST:
+        raise ValueError(f"{text[:40]!r} is longer than {LONGEST.days} days")
+    return length
 
 
 class RuleSpec(BaseModel):
@@ -70,11 +74,11 @@ class RuleSpec(BaseModel):
     column: str | None = Field(default=None, min_length=1, max_length=500)
     slice: str | None = Field(default=None, pattern=r"^[^=]{1,500}=.{0,500}$")
     window: str = "latest"
-    above: float | None = Field(default=None, allow_inf_nan=False)
-    below: float | None = Field(default=None, allow_inf_nan=False)
+    above: float | None = Field(default=None, allow_inf_nan=False, strict=True)
+    below: float | None = Field(default=None, allow_inf_nan=False, strict=True)
     hold: str = Field(default="0s", alias="for")
     severity: Severity | None = None
-    min_rows: int = Field(default=1, ge=1)
+    min_rows: int = Field(default=1, ge=1, strict=True)
     enabled: bool = Field(default=True, strict=True)
     exclude: tuple[str, ...] = ()
 
@@ -90,7 +94,9 @@ class RuleSpec(BaseModel):
         if value not in ("latest", "current"):
             try:
                 duration(value)
-            except ValueError:
+            except ValueError as error:
+                if "longer" in str(error):
+                    raise
                 raise ValueError(f"{value[:40]!r} is not latest, current or a duration such as 7d") from None
         return value
 

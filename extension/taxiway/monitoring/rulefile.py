@@ -12,6 +12,7 @@ from taxiway.errors import InputError
 from taxiway.monitoring.rulebook import MOST_RULES, RuleSpec, explain
 
 MOST_BYTES = 1_000_000
+MOST_DEPTH = 10
 HINT = "`taxiway rules apply --help` shows an example; nothing was changed."
 
 
@@ -69,7 +70,12 @@ def _rule_nodes(text: str, name: str) -> list[Any]:
     import yaml
 
     try:
+        depth = 0
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > MOST_DEPTH:  # it would be read for minutes before it was refused
+                raise _wrong(name, event.start_mark.line + 1, "it is nested too deeply")
             if isinstance(event, yaml.AliasEvent):
                 # what an alias repeats may itself repeat: a short file would take all memory
                 raise _wrong(name, event.start_mark.line + 1, "aliases (*) are not read; write it out")
@@ -79,15 +85,11 @@ def _rule_nodes(text: str, name: str) -> list[Any]:
         raise _wrong(name, mark.line + 1 if mark else 1, f"it is not YAML: {error.problem}") from None
     except yaml.YAMLError as error:
         raise _wrong(name, 1, f"it is not YAML: {error}".splitlines()[0]) from None
-    except RecursionError:
-        raise _wrong(name, 1, "it is nested too deeply") from None
     if isinstance(root, yaml.MappingNode):
-        fields = {key.value: (key, value) for key, value in root.value}
+        fields = {str(key.value): (key, value) for key, value in root.value}
         for key, (node, _) in fields.items():
             if key != "rules":
-                raise _wrong(
-                    name, node.start_mark.line + 1, f"there is no field {str(key)[:40]!r}; use rules"
-                )
+                raise _wrong(name, node.start_mark.line + 1, f"there is no field {key[:40]!r}; use rules")
         root = fields["rules"][1] if fields else None
     if not isinstance(root, yaml.SequenceNode) or not root.value:
         line = root.start_mark.line + 1 if root is not None else 1

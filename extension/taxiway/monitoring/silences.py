@@ -44,7 +44,8 @@ class Matcher:
             (self.column, column or ""),
             (self.severity, severity),
         )
-        return all(not wanted or fnmatchcase(found, wanted) for wanted, found in pairs)
+        # a column may be named `age [years]`: a bracket is a bracket
+        return all(not wanted or fnmatchcase(found, wanted.replace("[", "[[]")) for wanted, found in pairs)
 
     def __post_init__(self) -> None:
         if self.severity and self.severity not in SEVERITIES:
