@@ -46,8 +46,9 @@ test: setup $(STAMPS)/chromium $(STAMPS)/wrk $(STAMPS)/postgresql check ## Set u
 	python -m pytest --ignore=tests/frameworks -m "not alone" -n $(TEST_PROCESSES) --dist worksteal
 	python -m pytest --ignore=tests/frameworks -m alone
 
-test-frameworks: $(STAMPS)/frameworks ## Test the models of every framework, in an environment of their own
+test-frameworks: $(STAMPS)/frameworks $(STAMPS)/oldest ## Test every framework's models, and profiles on old libraries, in environments of their own
 	$(FRAMEWORKS)/python -m pytest tests/frameworks
+	.venv-oldest/bin/python -m pytest --noconftest tests/monitoring/test_fidelity.py tests/monitoring/test_profiles.py
 
 test-sagemaker: $(STAMPS)/sagemaker ## Test the SageMaker back end and monitoring beside its SDK, in an environment of their own
 	$(SAGEMAKER)/python -m pytest tests/backends/sagemaker tests/emulators tests/monitoring -n $(TEST_PROCESSES) --dist worksteal
@@ -96,11 +97,12 @@ lock: ## Resolve the Python pins afresh, with hashes
 	$(COMPILE) pyproject.toml --extra dev --extra sagemaker --group emulators \
 	  -c <(sed 's/ .*//' requirements.lock | grep == | grep -vE '^($(OF_SAGEMAKER))==') -o requirements-sagemaker.lock
 	$(COMPILE) --group bench-monitoring -o requirements-bench-monitoring.lock
+	$(COMPILE) --group oldest -o requirements-oldest.lock
 	awk '/^uv==/{on=1} on{print} on && !/\\$$/{exit}' requirements.lock > requirements.bootstrap.lock
 
 clean: ## Remove everything that was built (not the demo's home while it runs)
 	-[ -x $(BIN)/taxiway ] && taxiway agent stop
-	rm -rf $(VENV) .venv-frameworks .venv-sagemaker .venv-bench .venv-bench-monitoring node_modules $(STAMPS) extension/lib extension/taxiway/labextension artifacts
+	rm -rf $(VENV) .venv-frameworks .venv-sagemaker .venv-bench .venv-bench-monitoring .venv-oldest node_modules $(STAMPS) extension/lib extension/taxiway/labextension artifacts
 
 $(STAMPS)/python: requirements.lock requirements.bootstrap.lock
 	@mkdir -p $(STAMPS)
@@ -155,6 +157,11 @@ $(STAMPS)/bench: requirements-bench.lock $(STAMPS)/extension
 $(STAMPS)/bench-monitoring: requirements-bench-monitoring.lock $(STAMPS)/extension
 	@[ -x .venv-bench-monitoring/bin/python ] || $(BIN)/python -m venv --without-pip .venv-bench-monitoring
 	$(BIN)/uv pip sync -q --compile-bytecode --python .venv-bench-monitoring/bin/python --require-hashes requirements-bench-monitoring.lock
+	@touch $@
+
+$(STAMPS)/oldest: requirements-oldest.lock $(STAMPS)/python
+	@[ -x .venv-oldest/bin/python ] || $(BIN)/python -m venv --without-pip .venv-oldest
+	$(BIN)/uv pip sync -q --compile-bytecode --python .venv-oldest/bin/python --require-hashes requirements-oldest.lock
 	@touch $@
 
 $(STAMPS)/wrk:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -14,6 +16,7 @@ from taxiway.monitoring.profiles import merge, profile, read, summary, write
 from tests.monitoring.dtypes import DTYPES
 
 ROWS = 3000
+RANK_ERROR = 0.04  # of two sketches, which drop by chance: three times the 1.3 % that one has 99 times of 100
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +44,18 @@ def test_a_profile_equals_that_of_plain_whylogs(frame):
     assert set(mine.columns) == set(theirs.columns)
     for column in frame.columns:
         for figure in mine.columns:
+            if column == "flag" and not hasattr(plain.get_column("flag").get_metric("counts"), "true"):
+                continue  # whylogs 1.1 knows no booleans
             one, other = mine.loc[column, figure], theirs.loc[column, figure]
             if figure == "frequent_items/frequent_strings":
                 if column != "id":  # more values than counters: which are kept is by chance
                     items = [one, other] if isinstance(one, list) else [[], []]  # NaN: it has none
                     mine_, theirs_ = ({(item.value, item.est) for item in some} for some in items)
                     assert mine_ == theirs_
-            elif figure.startswith("distribution/q_") or figure == "distribution/median":
-                assert one == pytest.approx(other, rel=0.02, abs=0.05, nan_ok=True), (column, figure)
+            elif (figure.startswith("distribution/q_") or figure == "distribution/median") and one == one:
+                ranks = [(frame[column] <= value).mean() for value in (one, other)]
+                ties = (frame[column] == one).mean()
+                assert abs(ranks[0] - ranks[1]) <= RANK_ERROR + ties, (column, figure)
             elif isinstance(one, str):
                 assert one == other
             else:
@@ -143,3 +150,18 @@ def test_a_profile_that_plain_whylogs_wrote_is_read(frame, tmp_path):
     assert binary.opened(path.read_bytes()) is None
     assert summary(read(path))["number"].mean == pytest.approx(frame["number"].mean())
     assert summary(merge([read(path), profile(frame)]))["number"].rows == 2 * ROWS
+
+
+@pytest.mark.parametrize("version", ["1.1.46", "1.6.4"])
+def test_a_profile_of_another_version_of_whylogs_is_read_and_merged(version, tmp_path):
+    """Written by plain whylogs of that version, of the first 60 days of Seattle's weather."""
+    view = read(Path(__file__).parent / "foreign" / f"whylogs-{version}.bin")
+    seen = summary(view)
+    assert (seen["temp_max"].rows, seen["temp_max"].kind) == (60, "numeric")
+    assert seen["temp_max"].mean == pytest.approx(8.128333, rel=1e-6)
+    assert dict(seen["weather"].frequent)["rain"] == 35
+    days = pd.DataFrame({"temp_max": [1.0, 2.0], "weather": ["rain", "sun"], "wet": [True, False]})
+    ours = write(merge([view, profile(days)]), tmp_path / "merged.bin")
+    merged = summary(read(ours))
+    assert (merged["temp_max"].rows, merged["wet"].rows) == (62, 62)
+    assert dict(merged["weather"].frequent)["rain"] == 36

@@ -122,7 +122,7 @@ def test_texts_that_utf8_cannot_hold_are_counted():
 
 def test_numpy_itself_is_left_as_it_is():
     profile(pd.DataFrame({"x": ["a"]}))
-    assert not hasattr(np, "unicode_")
+    assert hasattr(np, "unicode_") == (int(np.__version__.partition(".")[0]) < 2)
 
 
 def test_profiling_reaches_for_no_network_and_whylogs_statistics_are_off():

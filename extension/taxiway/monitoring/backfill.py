@@ -341,8 +341,6 @@ class _Gathered:
             for other in files[1:]:
                 view = profiles.merge([view, profiles.read(other)])
             end = window_end(start, recipe.unit) if start else None
-            if start is not None:
-                view.set_dataset_timestamp(start)
             rows = self._rows[start, named]
             times = {"start": start.isoformat(), "end": end.isoformat()} if start and end else {}
             profiles.describe(view, **{**facts, **times, "slice": named, "rows": str(rows)})

@@ -65,7 +65,8 @@ def _counts(cells: Cells) -> Any:
     metric.null.set(cells.nulls)
     metric.nan.set(cells.nans)
     metric.inf.set(cells.infinities)
-    metric.true.set(0 if cells.booleans is None else int(cells.booleans.sum()))
+    if hasattr(metric, "true"):  # whylogs 1.1 does not count them
+        metric.true.set(0 if cells.booleans is None else int(cells.booleans.sum()))
     return metric
 
 

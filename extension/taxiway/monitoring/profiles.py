@@ -66,8 +66,31 @@ def _whylogs() -> ModuleType:
         import whylogs.core.datatypes as datatypes
     usage_stats._TELEMETRY_DISABLED = True  # should whylogs have been imported before the variable was set
     datatypes.np = _NumpyForWhylogs("numpy")
+    if not hasattr(core.DatasetProfileView, "metadata"):  # whylogs 1.1, which the SageMaker SDK needs
+        core.DatasetProfileView.metadata = property(_metadata_of)
+        _have_it_read_later_counts()
     module: ModuleType = core
     return module
+
+
+def _have_it_read_later_counts() -> None:
+    """Let whylogs 1.1 read what 1.6 wrote, which counts trues besides."""
+    from whylogs.core.metrics.column_metrics import ColumnCountsMetric
+
+    first: Any = ColumnCountsMetric.__init__
+
+    def made(self: Any, *parts: Any, **named: Any) -> None:
+        named.pop("true", None)
+        first(self, *parts, **named)
+
+    ColumnCountsMetric.__init__ = made
+
+
+def _metadata_of(view: View) -> dict[str, str]:
+    if view._metadata is None:
+        view._metadata = {}
+    metadata: dict[str, str] = view._metadata
+    return metadata
 
 
 def profile(frame: Frame, *, time: datetime | None = None) -> View:
