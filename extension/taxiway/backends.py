@@ -302,6 +302,15 @@ class Asking(Protocol):
 
 
 @runtime_checkable
+class Configurable(Protocol):
+    """A back end whose ``settings`` decide what must be there before a deploy."""
+
+    def check_for(self, settings: Mapping[str, Any]) -> Diagnosis:
+        """Look as ``check`` does, for an endpoint with these settings; InputError for unknown ones."""
+        ...
+
+
+@runtime_checkable
 class Paced(Protocol):
     """A back end that is far away: each look is a request, and getting ready takes minutes.
 

@@ -1,0 +1,300 @@
+"""The SageMaker back end: what is asked of it, in the order in which AWS is asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from taxiway.backends import (
+    Capability,
+    Diagnosis,
+    EndpointRef,
+    EndpointSpec,
+    LogLine,
+    Observation,
+    Plan,
+    Routing,
+    Status,
+)
+from taxiway.errors import NotFoundError
+from taxiway_backends.sagemaker import (
+    asking,
+    checking,
+    choices,
+    collecting,
+    design,
+    log,
+    observation,
+    scaling,
+)
+from taxiway_backends.sagemaker.account import Native
+from taxiway_backends.sagemaker.choices import Choices
+from taxiway_backends.sagemaker.design import Design
+from taxiway_backends.sagemaker.place import Place
+from taxiway_backends.sagemaker.refusals import AwsError
+from taxiway_backends.sagemaker.rollout import Rollout, refuse_stranger
+from taxiway_backends.sagemaker.session import Session
+
+STUCK_SECONDS = 4500.0  # an hour is the longest that SageMaker waits for a container
+LEAVE_SECONDS = 180.0
+
+
+class SageMakerBackend:
+    """Endpoints on Amazon SageMaker, in the account of the credentials that boto3 finds.
+
+    Parameters
+    ----------
+    home
+        The folder under which collected prediction logs lie; by default that of the settings.
+    stuck_seconds
+        How long an endpoint may be on its way until it is told to be stuck.
+    leave_seconds
+        The longest that a deletion is waited for; the next look goes on with it.
+    """
+
+    name = "sagemaker"
+    capabilities = frozenset(Capability)
+    look_seconds = 5.0
+    patience_seconds = 1800.0
+
+    def __init__(
+        self,
+        home: Path | None = None,
+        *,
+        stuck_seconds: float = STUCK_SECONDS,
+        leave_seconds: float = LEAVE_SECONDS,
+    ) -> None:
+        self._home = home
+        self._stuck_seconds = stuck_seconds
+        self._leave_seconds = leave_seconds
+        self._lock = threading.Lock()
+        self._places: dict[tuple[str, str], Place] = {}
+        self._settled: dict[str, str] = {}
+        self._designs: dict[str, Design] = {}
+        self._asked: dict[str, Design] = {}
+
+    @property
+    def home(self) -> Path:
+        """The folder under which collected prediction logs lie."""
+        if self._home is None:
+            from taxiway.settings import settings
+
+            self._home = settings().home
+        return self._home
+
+    def check(self) -> Diagnosis:
+        """Look at credentials, region, role, quota, S3 and ECR; nothing is created."""
+        return self.check_for({})
+
+    def check_for(self, settings: Mapping[str, Any]) -> Diagnosis:
+        """Look at the same for an endpoint with these settings.
+
+        Raises
+        ------
+        InputError
+            A setting is not known.
+        """
+        chosen = choices.read(settings)
+        return checking.check(Session(chosen.region), chosen)
+
+    def plan(self, spec: EndpointSpec) -> Plan:
+        """Say what ``apply`` would change and what it will cost."""
+        chosen = choices.read(spec.settings)
+        design.check_name(spec.name)
+        design.check_routing(spec.routing)
+        lacks = design.find_lacks(spec, chosen)
+        if lacks:
+            return Plan((), lacks)
+        place = self._place(chosen.region, chosen.bucket)
+        after = self._design(place, spec, chosen)
+        native = place.account.endpoint(spec.name)
+        refuse_stranger(native, spec.name)
+        before = None
+        if native is not None and native.status != "Deleting":
+            before = place.storage.design(spec.name, native.wanted or native.config)
+        changes = design.differences(before, after)
+        return Plan(changes, (), after.cost(), design.cost_notes(before, after))
+
+    def apply(self, spec: EndpointSpec, *, token: str) -> Observation:
+        """Bring the endpoint there, or a step nearer; usually PENDING for minutes.
+
+        The first deploy of an environment builds and pushes its image, which takes a minute or more.
+        """
+        chosen = choices.read(spec.settings)
+        design.check_name(spec.name)
+        design.check_routing(spec.routing)
+        place = self._place(chosen.region, chosen.bucket)
+        with place.kept_fresh():
+            wanted = self._design(place, spec, chosen)
+            self._remember(spec.name, chosen)
+            self._rollout(place).apply(wanted, spec.routing, token)
+        return self._seen_after(spec.name)
+
+    def route(self, ref: EndpointRef, routing: Routing, *, token: str) -> Observation:
+        """Change the live and the shadow Model, everything else being as it is.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such endpoint of ours.
+        """
+        place = self._find(ref.name)
+        with place.kept_fresh():
+            native = place.account.endpoint(ref.name)
+            refuse_stranger(native, ref.name)
+            before = None
+            if native is not None and native.status != "Deleting":
+                before = place.storage.design(ref.name, native.wanted or native.config)
+            if before is None:
+                raise NotFoundError(
+                    f"There is no endpoint {ref.name!r} on SageMaker.", hint="Deploy it first."
+                )
+            design.check_routing(routing)
+            wanted = before.routed(routing)
+            if place.images.is_ours(before.image):
+                wanted = replace(wanted, image=place.images.uri(routing.live.path))
+            self._rollout(place).apply(wanted, routing, token)
+        return self._seen_after(ref.name)
+
+    def observe(self, ref: EndpointRef) -> Observation:
+        """Look at the endpoint; what AWS does not tell is UNKNOWN."""
+        try:
+            place = self._find(ref.name)
+            with place.kept_fresh():
+                return self._look(place, ref.name)
+        except AwsError as error:
+            return observation.unknown(error, self._spool(ref.name))
+
+    def logs(
+        self, ref: EndpointRef, *, since: datetime | None = None, follow: bool = False
+    ) -> Iterator[LogLine]:
+        """Give the containers' log lines from CloudWatch, oldest first."""
+        place = self._find(ref.name)
+        if not follow:
+            return log.read(place.session, ref.name, since)
+
+        def is_there() -> bool:
+            native = place.account.endpoint(ref.name)
+            return native is not None and observation.is_ours(native, ref.name)
+
+        return log.follow(place.session, ref.name, is_there, since)
+
+    def destroy(self, ref: EndpointRef, *, token: str) -> Observation:  # noqa: ARG002 - what is gone bears no token
+        """Delete all that is ours of the endpoint; its prediction log is brought here first."""
+        place = self._find(ref.name)
+        with place.kept_fresh():
+            self._rollout(place).destroy(ref.name)
+            self._settled.pop(ref.name, None)
+            if not place.storage.is_empty(ref.name):
+                self.collect(ref, self._spool(ref.name))
+        return self.observe(ref)
+
+    def collect(self, ref: EndpointRef, folder: Path) -> int:
+        """Bring what the containers shipped to S3 into ``folder``; give the number of segments."""
+        place = self._find(ref.name)
+        with place.kept_fresh():
+            return collecting.collect(place.storage, ref.name, folder)
+
+    def ask(
+        self, ref: EndpointRef, body: bytes, headers: Mapping[str, str]
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Invoke the endpoint with the user's credentials."""
+        place = self._find(ref.name)
+        with place.kept_fresh():
+            return asking.ask(place.storage, self._in_service(place, ref.name), body, headers)
+
+    def metrics(self, ref: EndpointRef, *, minutes: int = 60) -> dict[str, float]:
+        """Give SageMaker's own figures; see ``scaling.measure``."""
+        return scaling.measure(self._find(ref.name).session, ref.name, minutes=minutes)
+
+    def _look(self, place: Place, name: str) -> Observation:
+        native = place.account.endpoint(name)
+        if native is None:
+            self._settled.pop(name, None)
+            return (
+                observation.absent()
+                if place.storage.is_empty(name)
+                else observation.leftover(self._spool(name))
+            )
+        if not observation.is_ours(native, name):
+            return observation.strange(name)
+        seen = place.observer.look(native, name, self._spool(name))
+        if seen.status is Status.READY:
+            return replace(seen, notes=self._settle(place, name, native))
+        return seen
+
+    def _settle(self, place: Place, name: str, native: Native) -> tuple[str, ...]:
+        """Finish a change that has just come into service; say what it costs."""
+        found = self._designs.get(native.config) or place.storage.design(name, native.config)
+        if found is None:
+            return ()
+        self._designs[native.config] = found
+        if self._settled.get(name) != native.config:
+            self._rollout(place).settle(found)
+            self._settled[name] = native.config
+        return design.cost_notes(None, found)
+
+    def _in_service(self, place: Place, name: str) -> Design:
+        """Give the design of the endpoint that is asked; looked up once for each."""
+        if name not in self._asked:
+            native = place.account.endpoint(name)
+            found = native and place.storage.design(name, native.config)
+            if not found:
+                raise NotFoundError(f"There is no endpoint {name!r} on SageMaker.", hint="Deploy it first.")
+            self._asked[name] = found
+        return self._asked[name]
+
+    def _seen_after(self, name: str) -> Observation:
+        """Look after a change: an endpoint that AWS does not show yet is on its way."""
+        self._asked.pop(name, None)
+        seen = self.observe(EndpointRef(name))
+        if seen.status is Status.ABSENT or seen.native == observation.DELETED:
+            now = datetime.now(UTC)
+            return Observation(
+                Status.PENDING, now, reason="SageMaker was asked to create it.", spool=seen.spool
+            )
+        return seen
+
+    def _design(self, place: Place, spec: EndpointSpec, chosen: Choices) -> Design:
+        image = chosen.image or place.images.uri(spec.routing.live.path)
+        role = place.session.role(chosen.role)
+        return design.design(spec, chosen, image=image, role=role, bucket=place.storage.bucket)
+
+    def _rollout(self, place: Place) -> Rollout:
+        return Rollout(place.account, place.storage, place.images, self._leave_seconds)
+
+    def _place(self, region: str, bucket: str) -> Place:
+        with self._lock:
+            key = region, bucket
+            if key not in self._places:
+                self._places[key] = Place(region, bucket, self._stuck_seconds)
+            return self._places[key]
+
+    def _find(self, name: str) -> Place:
+        """Give the place of an endpoint that was applied from here, or else that of the environment."""
+        design.check_name(name)
+        try:
+            said = json.loads(self._folder(name, "place.json").read_bytes())
+        except (OSError, ValueError):
+            said = {}
+        return self._place(said.get("region", ""), said.get("bucket", ""))
+
+    def _remember(self, name: str, chosen: Choices) -> None:
+        """Write down where an endpoint is, for those who only know its name."""
+        path = self._folder(name, "place.json")
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        staged = path.with_name(f".place.{os.getpid()}.{threading.get_ident()}")
+        staged.write_text(json.dumps({"region": chosen.region, "bucket": chosen.bucket}))
+        staged.replace(path)
+
+    def _spool(self, name: str) -> Path:
+        return self._folder(name, "spool")
+
+    def _folder(self, name: str, part: str) -> Path:
+        return self.home / "run" / "sagemaker" / name / part

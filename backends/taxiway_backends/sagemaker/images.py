@@ -1,0 +1,119 @@
+"""The image of an endpoint, in ECR under the digest of its environment's lock; made where it is not."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import threading
+from pathlib import Path
+from typing import Any
+
+from taxiway_backends.sagemaker.refusals import AwsError, is_missing, is_there_already, told
+from taxiway_backends.sagemaker.session import Session
+
+REPOSITORY = "taxiway-serving"
+TAG = "taxiway:repository"
+#: What SageMaker takes, compressed or not.
+LARGEST_BYTES = 10 * 10**9
+
+log = logging.getLogger("taxiway.sagemaker")
+_building = threading.Lock()
+
+
+class Images:
+    """Our repository in ECR.
+
+    Parameters
+    ----------
+    session
+        Whose account.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    @property
+    def client(self) -> Any:
+        """boto3's client of ECR."""
+        return self.session.client("ecr")
+
+    def uri(self, model: Path) -> str:
+        """Name the image of a Model's environment, whether it is there or not."""
+        from taxiway_backends.sagemaker import image
+
+        region = self.session.region
+        end = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+        tag = image.lock_digest(model)
+        return f"{self.session.account}.dkr.ecr.{region}.{end}/{REPOSITORY}:{tag}"
+
+    def is_ours(self, uri: str) -> bool:
+        """Tell whether an image is one that we push."""
+        return f"/{REPOSITORY}:" in uri
+
+    def is_there(self, uri: str) -> bool:
+        """Tell whether our repository has an image."""
+        with told(f"look for the image {uri}"):
+            try:
+                self.client.describe_images(
+                    repositoryName=REPOSITORY, imageIds=[{"imageTag": uri.rsplit(":", 1)[-1]}]
+                )
+            except Exception as error:
+                if is_missing(error):
+                    return False
+                raise
+        return True
+
+    def provide(self, uri: str, model: Path) -> None:
+        """Build, try out and push an image of ours that is not in ECR yet."""
+        if not self.is_ours(uri):
+            return
+        with _building:
+            if not self.is_there(uri):
+                self._push(uri, model)
+
+    def _push(self, uri: str, model: Path) -> None:
+        from taxiway_backends.sagemaker import image
+
+        built = image.build(model, progress=_progress)
+        if built.size_bytes > LARGEST_BYTES:
+            raise AwsError(
+                f"The image of {built.size_bytes / 1e9:.1f} GB is too large: SageMaker takes 10 GB.",
+                hint="Package the model with fewer dependencies.",
+            )
+        image.try_out(built, model, progress=_progress)
+        with told(f"make the repository {REPOSITORY}"):
+            try:
+                self.client.create_repository(
+                    repositoryName=REPOSITORY, tags=[{"Key": TAG, "Value": "serving"}]
+                )
+            except Exception as error:
+                if not is_there_already(error):
+                    raise
+        with told("log in to ECR"):
+            (given,) = self.client.get_authorization_token()["authorizationData"]
+        user, _, password = base64.b64decode(given["authorizationToken"]).decode().partition(":")
+        registry = image.Registry(given["proxyEndpoint"], user, password)
+        pushed = image.push(built, registry, f"{REPOSITORY}:{uri.rsplit(':', 1)[-1]}")
+        log.info("pushed %s (%s)", pushed.uri, pushed.digest)
+
+    def remove(self, uri: str) -> None:
+        """Delete an image of ours that nothing uses any more, and the repository with its last one."""
+        if not self.is_ours(uri):
+            return
+        with told(f"delete the image {uri}"):
+            try:
+                self.client.batch_delete_image(
+                    repositoryName=REPOSITORY, imageIds=[{"imageTag": uri.rsplit(":", 1)[-1]}]
+                )
+                (found,) = self.client.describe_repositories(repositoryNames=[REPOSITORY])["repositories"]
+                tags = self.client.list_tags_for_resource(resourceArn=found["repositoryArn"])["tags"]
+                left = self.client.list_images(repositoryName=REPOSITORY, maxResults=1)["imageIds"]
+                if not left and any(tag["Key"] == TAG for tag in tags):
+                    self.client.delete_repository(repositoryName=REPOSITORY)
+            except Exception as error:
+                if not is_missing(error):
+                    raise
+
+
+def _progress(words: str) -> None:
+    log.info("%s", words)

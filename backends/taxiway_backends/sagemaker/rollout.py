@@ -1,0 +1,166 @@
+"""Bringing an endpoint to its design in steps; whichever was the last, the next time it is found done."""
+
+from __future__ import annotations
+
+import time
+
+from taxiway.backends import Routing
+from taxiway.errors import ConflictError
+from taxiway_backends.sagemaker import log, scaling
+from taxiway_backends.sagemaker.account import ENDPOINT_TAG, TOKEN_TAG, UNDER_WAY, Account, Native
+from taxiway_backends.sagemaker.design import Design, native_name
+from taxiway_backends.sagemaker.images import Images
+from taxiway_backends.sagemaker.refusals import AwsError, is_busy, is_missing
+from taxiway_backends.sagemaker.storage import Storage
+
+LOOK_SECONDS = 1.0
+
+
+class Rollout:
+    """Changes one endpoint.
+
+    Parameters
+    ----------
+    account, storage, images
+        Where its parts are.
+    leave_seconds
+        The longest that its deletion is waited for.
+    """
+
+    def __init__(self, account: Account, storage: Storage, images: Images, leave_seconds: float) -> None:
+        self._account = account
+        self._storage = storage
+        self._images = images
+        self._session = account.session
+        self._leave_seconds = leave_seconds
+
+    def apply(self, design: Design, routing: Routing, token: str) -> None:
+        """Bring the endpoint to its design, or one step nearer to it.
+
+        What was sent back under the same token is left as it is: only somebody who asks again tries again.
+
+        Raises
+        ------
+        ConflictError
+            The endpoint of that name is a stranger's.
+        AwsError
+            AWS refused a step.
+        """
+        native = self._account.endpoint(design.endpoint)
+        refuse_stranger(native, design.endpoint)
+        if native is None:
+            self._prepare(design, routing, token)
+            self._account.start(design, token)
+        elif native.status == "Failed":
+            if not _was_tried(native, design, token):
+                self._delete(design.endpoint)
+                self._await_absence(design.endpoint)
+                self._prepare(design, routing, token)
+                self._account.start(design, token)
+        elif native.status in UNDER_WAY:
+            if native.pending == design.name:
+                self._account.mark(native, design, token)
+        elif native.status == "Deleting":
+            return
+        elif native.config == design.name:
+            self._storage.upload(design, routing)
+            self._account.mark(native, design, token)
+            self.settle(design)
+        elif not _was_tried(native, design, token):
+            self._update(native, design, routing, token)
+
+    def _update(self, native: Native, design: Design, routing: Routing, token: str) -> None:
+        self._prepare(design, routing, token)
+        alarms = scaling.set_alarms(self._session, design)
+        if native.status == "InService" and design.autoscale is None:
+            scaling.unscale(self._session, design.endpoint)
+        try:
+            self._account.update(design, scaling.deployment(design, alarms))
+        except AwsError as error:
+            if is_busy(error.__cause__ or error):  # another change came first; this one comes after it
+                return
+            raise
+        self._account.mark(native, design, token)
+
+    def _prepare(self, design: Design, routing: Routing, token: str) -> None:
+        """Make all that the endpoint needs; whatever is there already is the same, by its name."""
+        self._images.provide(design.image, routing.live.path)
+        self._storage.make()
+        self._storage.upload(design, routing)
+        self._account.create(design, token)
+
+    def settle(self, design: Design) -> None:
+        """Finish what is in service: autoscaling as wanted, and nothing left of earlier designs."""
+        if design.mode != "serverless":
+            scaling.scale(self._session, design)
+        if design.bake is None:
+            scaling.remove_alarms(self._session, design.endpoint)
+        kept = {("config", design.name), ("model", design.name), ("model", f"{design.name}s")}
+        for kind, name in self._account.owned(design.endpoint):
+            if (kind, name) not in kept:
+                self._account.remove(kind, name)
+        self._storage.reap(design.endpoint, design)
+
+    def destroy(self, endpoint: str) -> None:
+        """Delete all that is ours of an endpoint, but the prediction log; wait for its end for a while."""
+        native = self._account.endpoint(endpoint)
+        if native is not None and native.tags.get(ENDPOINT_TAG) != endpoint:
+            native = None
+        owned = self._account.owned(endpoint)
+        if native is None and not owned and self._storage.is_empty(endpoint):
+            return
+        scaling.unscale(self._session, endpoint)
+        if native is not None:
+            self._delete(endpoint)
+        images = self._used_images([name for kind, name in owned if kind == "model"])
+        for kind, name in owned:
+            self._account.remove(kind, name)
+        if native is not None:
+            self._await_absence(endpoint)
+        scaling.remove_alarms(self._session, endpoint)
+        for image in images - self._account.images_in_use():
+            self._images.remove(image)
+        log.remove(self._session, endpoint)
+        if self._storage.is_there():
+            self._storage.reap(endpoint, None)
+
+    def _used_images(self, models: list[str]) -> set[str]:
+        found = set()
+        for name in models:
+            if uri := self._account.image_of(name):
+                found.add(uri)
+        return found
+
+    def _delete(self, endpoint: str) -> None:
+        """Ask for the endpoint's deletion; one that is just being changed is waited for."""
+        deadline = time.monotonic() + self._leave_seconds
+        while True:
+            try:
+                self._account.delete(endpoint)
+                return
+            except AwsError as error:
+                cause = error.__cause__ or error
+                if is_missing(cause):
+                    return
+                if not is_busy(cause) or time.monotonic() > deadline:
+                    raise
+                time.sleep(LOOK_SECONDS)
+
+    def _await_absence(self, endpoint: str) -> None:
+        deadline = time.monotonic() + self._leave_seconds
+        while self._account.endpoint(endpoint) is not None and time.monotonic() < deadline:
+            time.sleep(LOOK_SECONDS / 4)
+
+
+def refuse_stranger(native: Native | None, endpoint: str) -> None:
+    """Raise ConflictError where an endpoint of that name is not ours: it is never touched."""
+    if native is not None and native.tags.get(ENDPOINT_TAG) != endpoint:
+        raise ConflictError(
+            f"There is an endpoint {native_name(endpoint)} in this account that Taxiway did not make.",
+            hint="Choose another name, or delete that endpoint yourself.",
+        )
+
+
+def _was_tried(native: Native, design: Design, token: str) -> bool:
+    """Tell whether just this was asked for under this token, and did not come to be."""
+    return native.wanted == design.name and native.tags.get(TOKEN_TAG) == token[:256]
