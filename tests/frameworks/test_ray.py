@@ -36,7 +36,7 @@ def told(outcome):
 
 recipe = Recipe("date", "month")
 here = told(profile_files(folder / "data", folder / "here", recipe))
-for patience in (True, True, False):  # a node that needs 30 s to start, as on a busy machine, gives up
+for patience in (True, True, False):  # on a busy machine a node gives up
     try:
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
         break
@@ -60,12 +60,17 @@ ray.shutdown()
 
 def test_a_cluster_gives_what_one_process_gives_and_sends_no_statistics(tmp_path):
     variables = {name: value for name, value in os.environ.items() if name != "RAY_USAGE_STATS_ENABLED"}
+    # Jupyter brings a checker of IRIs that builds its grammar at each import, in each of Ray's processes:
+    # 2.5 s of CPU, six times, and Ray gives a node up after 15 s. Its absence is allowed for.
+    without = tmp_path / "without"
+    without.mkdir()
+    (without / "rfc3987_syntax.py").write_text("raise ImportError")
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path)],
         capture_output=True,
         text=True,
         timeout=280,
-        env={**variables, "RAY_USAGE_STATS_ENABLED": "0"},
+        env={**variables, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(without)},
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
@@ -76,5 +81,5 @@ def test_a_cluster_gives_what_one_process_gives_and_sends_no_statistics(tmp_path
         "same": True,
         "statistics": False,
         "still": True,  # a cluster that was there before stays
-        "written": ["data", "here", "there"],
+        "written": ["data", "here", "there", "without"],
     }

@@ -93,14 +93,15 @@ def _on_ray(
     started = not ray.is_initialized()
     if started:
         _connect(ray, address)
-    remote: Any = ray.remote(function)
+    remote: Any = ray.remote(_applied)  # Ray takes a function and no partial one
+    shared = ray.put(function)
     running: list[Any] = []
     rest = iter(items)
     most = _AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
     try:
         while True:
             while len(running) < most and (item := next(rest, None)) is not None:
-                running.append(remote.remote(item))
+                running.append(remote.remote(shared, item))
             if not running:
                 break
             done, running = ray.wait(running, num_returns=1)
@@ -111,6 +112,10 @@ def _on_ray(
             ray.cancel(one, force=True)
         if started:
             ray.shutdown()
+
+
+def _applied(function: Callable[[Item], Result], item: Item) -> Result:
+    return function(item)
 
 
 def _connect(ray: Any, address: str | None) -> None:
