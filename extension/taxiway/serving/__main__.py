@@ -59,6 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
             dict(options.policy),
             limits=_limits(options),
             token_hash=token_hash,
+            anyone=options.anyone,
             threads=options.threads,
             device=options.device,
             batching=Batching(options.batch_rows, options.batch_wait_ms),
@@ -129,6 +130,11 @@ def _parser() -> argparse.ArgumentParser:
     secret.add_argument("--token-env", metavar="NAME", help="the environment variable that holds it")
     secret.add_argument(
         "--token-hash-file", type=Path, metavar="FILE", help="holds its SHA-256 in hexadecimal instead"
+    )
+    secret.add_argument(
+        "--anyone",
+        action="store_true",
+        help="without a token, answer other machines too: a container's network",
     )
     parser.add_argument("--tls-certificate", metavar="FILE", help="serve HTTPS with this PEM certificate")
     parser.add_argument("--tls-key", metavar="FILE", help="and this key")

@@ -31,9 +31,12 @@ class Admission:
         is let in, wherever the server listens.
     concurrency
         The most that may be in progress.
+    anyone
+        Without a token, let everyone in: who may ask was decided before a request comes here.
     """
 
-    def __init__(self, token_hash: str | None, concurrency: int) -> None:
+    def __init__(self, token_hash: str | None, concurrency: int, *, anyone: bool = False) -> None:
+        self._anyone = anyone
         self._token = None if token_hash is None else bytes.fromhex(token_hash)
         #: The header that was right before: comparing it costs a tenth of hashing it.
         self._known = b""
@@ -90,7 +93,7 @@ class Admission:
                 hint="Send the header Authorization: Bearer <token>.",
                 headers=((b"www-authenticate", b"Bearer"),),
             )
-        if wanted is None and client is not None and not is_loopback(client):
+        if wanted is None and not self._anyone and client is not None and not is_loopback(client):
             raise Problem(
                 401,
                 "This endpoint has no token, so it answers to its own machine only.",

@@ -52,6 +52,7 @@ def create_app(
     limits: Limits | None = None,
     token: str | None = None,
     token_hash: str | None = None,
+    anyone: bool = False,
     threads: int | None = None,
     device: str = "auto",
     batching: Batching | None = None,
@@ -76,6 +77,8 @@ def create_app(
         The bearer token that requests must carry, if any.
     token_hash
         Its hex SHA-256, for who does not know the token itself.
+    anyone
+        Without a token, answer other machines too: who may ask is decided before.
     threads
         Threads within one prediction; where None, a large model gets as many as it is faster with.
     device
@@ -102,7 +105,7 @@ def create_app(
     spool = SpoolWriter(Path(spool_dir), role, budget_bytes=spool_budget, segment_bytes=spool_segment)
     if token is not None:
         token_hash = hash_token(token)
-    return App(runtime, spool, role, policies, limits or Limits(), token_hash)
+    return App(runtime, spool, role, policies, limits or Limits(), token_hash, anyone=anyone)
 
 
 class App:
@@ -116,6 +119,8 @@ class App:
         policies: dict[str, str] | None,
         limits: Limits,
         token_hash: str | None,
+        *,
+        anyone: bool = False,
     ) -> None:
         self.runtime = runtime
         self.spool = spool
@@ -127,7 +132,7 @@ class App:
         manifest = runtime.manifest
         self._served = Served(manifest["name"], manifest["version"], role, runtime.signature, limits.rows)
         self._predictor = Predictor(runtime, spool, role, self.metrics, self.mirror, policies, limits)
-        self._admission = Admission(token_hash, limits.concurrency)
+        self._admission = Admission(token_hash, limits.concurrency, anyone=anyone)
         self._telemetry = connect(manifest["name"], manifest["version"], role, self.metrics, spool)
         self._routes = {
             route.label.format(name=self._served.name, version=self._served.version, role=role): route

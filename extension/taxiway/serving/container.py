@@ -16,6 +16,11 @@ Settings are environment variables, because that is all that the places which ru
     Live serving processes (default 1).
 ``TAXIWAY_DRAIN_SECONDS``
     The longest that SIGTERM waits for open connections (default 15); half as long again is for shipping.
+``TAXIWAY_TOKEN``
+    The bearer token that clients of the live Model must send.
+``TAXIWAY_CONTAINER_OPEN``
+    1: without a token, answer everyone, because the network lets only those in who may ask; images for
+    SageMaker say so. Else only this machine is answered.
 ``TAXIWAY_SPOOL``
     Where the prediction log lies until it is shipped (default: a new folder).
 ``TAXIWAY_SHIP_TO``, ``TAXIWAY_SHIP_SECONDS``
@@ -68,6 +73,8 @@ class Settings:
         The Models' folders.
     options
         Of every serving process.
+    admission
+        Options of the live ones: whom they answer.
     ship_to
         The address; empty for none.
     """
@@ -78,6 +85,7 @@ class Settings:
     port: int = PORT
     workers: int = 1
     options: tuple[str, ...] = ()
+    admission: tuple[str, ...] = ()
     drain_seconds: float = DRAIN_SECONDS
     ship_to: str = ""
     ship_seconds: float = SECONDS
@@ -106,10 +114,17 @@ class Settings:
             int(_number(environment, "TAXIWAY_CONTAINER_PORT", PORT)),
             workers,
             tuple(shlex.split(environment.get("TAXIWAY_SERVING_OPTIONS", ""))),
+            _admission(environment),
             _number(environment, "TAXIWAY_DRAIN_SECONDS", DRAIN_SECONDS),
             environment.get("TAXIWAY_SHIP_TO", ""),
             _number(environment, "TAXIWAY_SHIP_SECONDS", SECONDS),
         )
+
+
+def _admission(environment: Mapping[str, str]) -> tuple[str, ...]:
+    if environment.get("TAXIWAY_TOKEN"):
+        return ("--token-env", "TAXIWAY_TOKEN")
+    return ("--anyone",) if environment.get("TAXIWAY_CONTAINER_OPEN") == "1" else ()
 
 
 def _number(environment: Mapping[str, str], name: str, default: float) -> float:
@@ -207,6 +222,7 @@ class Container:
         settings = self._settings
         options = ["--model", str(model), "--spool", str(settings.spool), "--role", role]
         options += ["--drain-seconds", str(settings.drain_seconds), *settings.options]
+        options += () if uds else settings.admission
         return Child(role, options, self._folder, None if uds else self._listener, uds)
 
     def _leave(self, seconds: float) -> None:

@@ -1,0 +1,200 @@
+"""What an image is made of, as a folder: three layers, a Dockerfile that puts them together, and the lock."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import taxiway
+from taxiway_backends.sagemaker.image.base import compile_sources, make_base
+from taxiway_backends.sagemaker.image.debian import BaseLock
+from taxiway_backends.sagemaker.image.layers import Layer, read_layer, write_layer
+from taxiway_backends.sagemaker.image.lock import environment_lock, target, uv
+
+#: In the image.
+PACKAGES = "opt/taxiway/packages"
+SOURCE = "opt/taxiway/source"
+#: Changed whenever an image of the same lock and source would be made otherwise.
+RECIPE = "1"
+DOCKERFILE = Path(__file__).with_name("Dockerfile")
+_COPIED = ("signature.py", "py.typed")
+_INIT = '"""Taxiway\'s serving runtime, as it was when the image was built."""\n'
+
+Progress = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """Tell nobody."""
+
+
+def default_cache() -> Path:
+    """Give the folder for what images are made of: downloads, layers and locks; safe to remove."""
+    named = os.environ.get("TAXIWAY_IMAGE_CACHE")
+    if named:
+        return Path(named)
+    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(caches) / "taxiway" / "images"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What an image is made of: its base, its packages and Taxiway's source, and nothing of the Model."""
+
+    base: BaseLock
+    lock: str
+    source: Path
+
+    @classmethod
+    def of(cls, model: Path, cache: Path) -> Recipe:
+        """Read a Model's, resolving its lock where that was not done before."""
+        return cls(BaseLock.read(), environment_lock(model, cache), Path(taxiway.__file__).resolve().parent)
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of all, in hexadecimal."""
+        parts = (RECIPE, self.base.digest, self.lock, self.source_digest, DOCKERFILE.read_text("utf-8"))
+        return _digest("\n".join(parts).encode())
+
+    @property
+    def packages_digest(self) -> str:
+        """The SHA-256 of what the packages' layer follows from."""
+        return _digest("\n".join((RECIPE, self.base.digest, self.lock)).encode())
+
+    @property
+    def source_digest(self) -> str:
+        """The SHA-256 of what is copied of Taxiway's source."""
+        lines = [f"{_digest(path.read_bytes())} {path.relative_to(self.source)}" for path in self._files()]
+        return _digest("\n".join(lines).encode())
+
+    def copy_source(self, folder: Path) -> None:
+        """Copy what serves, and nothing else of Taxiway."""
+        for path in self._files():
+            copy = folder / path.relative_to(self.source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+        (folder / "__init__.py").write_text(_INIT, encoding="utf-8")
+
+    def _files(self) -> list[Path]:
+        serving = sorted((self.source / "serving").rglob("*.py"))
+        return [*serving, *(self.source / name for name in _COPIED)]
+
+
+def lock_digest(model_path: Path, *, cache: Path | None = None) -> str:
+    """Give the SHA-256, in hexadecimal, of all that a Model's image follows from.
+
+    Models of one environment have the same; another version of Taxiway's serving runtime has another.
+    """
+    return Recipe.of(model_path, cache or default_cache()).digest
+
+
+def layers(recipe: Recipe, cache: Path, progress: Progress = silent) -> tuple[Layer, Layer, Layer]:
+    """Give the three layers of an image, made where they are not kept: base, packages, source.
+
+    Raises
+    ------
+    BackendError
+        Something of it could not be had, or compiled.
+    """
+    folder = cache / "layers"
+    folder.mkdir(parents=True, exist_ok=True)
+    root: list[Path] = []
+
+    def base() -> Path:
+        if not root:
+            progress("Debian packages for the base of the image")
+            root.append(make_base(cache, recipe.base))
+        return root[0]
+
+    def made(name: str, tree: Callable[[Path], Path]) -> Callable[[], Layer]:
+        path = folder / f"{name}.tar.gz"
+        if (kept := read_layer(path)) is not None:
+            return lambda: kept
+        base()
+
+        def make() -> Layer:
+            with tempfile.TemporaryDirectory(prefix="taxiway-layer-", dir=cache) as scratch:
+                return write_layer(tree(Path(scratch)), path)
+
+        return make
+
+    def packages(scratch: Path) -> Path:
+        progress("Python packages of the Model's environment")
+        place = scratch / PACKAGES
+        _install(recipe.lock, place)
+        compile_sources(base(), place, f"/{PACKAGES}")
+        return scratch
+
+    def source(scratch: Path) -> Path:
+        place = scratch / SOURCE / "taxiway"
+        recipe.copy_source(place)
+        compile_sources(base(), place, f"/{SOURCE}/taxiway")
+        return scratch
+
+    wanted = (
+        made(f"base-{recipe.base.digest[:24]}-{RECIPE}", lambda _: base()),
+        made(f"packages-{recipe.packages_digest[:24]}", packages),
+        made(f"source-{_digest((recipe.source_digest + recipe.packages_digest).encode())[:24]}", source),
+    )
+    with ThreadPoolExecutor(len(wanted)) as pool:
+        first, second, third = pool.map(lambda make: make(), wanted)
+    return first, second, third
+
+
+def context(
+    model_path: Path, folder: Path, *, cache: Path | None = None, progress: Progress = silent
+) -> Path:
+    """Lay a Model's image out as a folder for ``docker build`` or ``podman build``.
+
+    It holds the Dockerfile, ``requirements.lock`` (pins with hashes) and ``base.lock`` that say what is in
+    it, the layers that were made of these, and Taxiway's serving source for reading. No network is needed
+    to build it.
+
+    Parameters
+    ----------
+    model_path
+        The Model's folder; nothing of it but its environment goes into the image.
+    folder
+        Where to write; made if it is not there.
+
+    Returns
+    -------
+    Path
+        The folder.
+    """
+    cache = cache or default_cache()
+    recipe = Recipe.of(model_path, cache)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, layer in zip(("base", "packages", "source"), layers(recipe, cache, progress), strict=True):
+        shutil.copyfile(layer.path, folder / f"{name}.tar.gz")
+    shutil.copyfile(DOCKERFILE, folder / "Dockerfile")
+    shutil.copyfile(DOCKERFILE.with_name("base.lock"), folder / "base.lock")
+    (folder / "requirements.lock").write_text(recipe.lock, encoding="utf-8")
+    recipe.copy_source(folder / "taxiway")
+    return folder
+
+
+def _install(lock: str, folder: Path) -> None:
+    """Install the lock's wheels, checked by their hashes, as they are for the image's platform."""
+    with tempfile.TemporaryDirectory(prefix="taxiway-install-") as name:
+        scratch = Path(name)
+        (scratch / "requirements.lock").write_text(lock, encoding="utf-8")
+        uv(
+            scratch,
+            *("pip", "install", "--require-hashes", "--no-deps", "--requirements", "requirements.lock"),
+            *("--target", str(folder.resolve()), *target()),
+            failed="The packages of the Model's image could not be installed",
+        )
+    # Commands of a machine that is not the image, and what tells where uv had the wheels from.
+    shutil.rmtree(folder / "bin", ignore_errors=True)
+    for left in (folder / ".lock", *folder.glob("*.dist-info/uv_cache.json"), *folder.rglob("__pycache__")):
+        shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
