@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 import taxiway
 from taxiway.control import judging, lookup, parts, retention, stored
@@ -63,9 +63,14 @@ class Traffic:
         self.given = 0
 
     def add(
-        self, times: list[datetime], *, more: dict | None = None, ids: list[str] | None = None
+        self,
+        times: list[datetime],
+        *,
+        more: dict | None = None,
+        ids: list[str] | None = None,
+        replayed: bool = False,
     ) -> list[str]:
-        """One prediction a time, read by the monitor at once."""
+        """One prediction a time, read by the monitor at once: at that time, unless it is replayed now."""
         rows = DAYS.iloc[np.arange(self.given, self.given + len(times)) % len(DAYS)]
         self.given += len(times)
         inputs = {name: rows[name].tolist() for name in weather.FEATURES} | (more or {})
@@ -80,6 +85,9 @@ class Traffic:
             )
         )
         self.monitor._ingest_all(self.row, self.folder)
+        if not replayed:
+            with self.book.transaction() as session:
+                session.execute(update(WindowRow).values(updated=WindowRow.end))
         return ids
 
     def tell(self, ids: list[str], truth: bool) -> None:
@@ -267,6 +275,19 @@ def test_windows_become_longer_and_predictions_go_as_they_age(traffic, monkeypat
     traffic.monitor._tidy("rain", {})
     named = {Path(one.profile) for table in (WindowRow, SliceRow) for one in traffic.rows(table)}
     assert {file for file in parts.folder("rain").glob("*/*") if file.is_file()} == named
+
+
+def test_what_is_replayed_of_years_ago_is_kept_as_long_as_what_is_new(traffic):
+    traffic.add(hours(JANUARY - timedelta(days=5000), 6, step=12), replayed=True)
+    before = [(window.start, window.end) for window in traffic.rows(WindowRow)]
+    traffic.monitor._keep_bounded(traffic.row)
+    assert [(window.start, window.end) for window in traffic.rows(WindowRow)] == before
+    with traffic.book.reading() as session:
+        assert len(parts.select_parts(session, "rain", "prediction")) == 6
+    for days, left in ((80, 6), (100, 0)):
+        retention.apply(traffic.book, traffic.row, now=datetime.now(UTC) + timedelta(days=days))
+        with traffic.book.reading() as session:
+            assert len(parts.select_parts(session, "rain", "prediction")) == left
 
 
 def test_retention_is_bounded_and_goes_on_where_it_stopped(traffic, monkeypatch):

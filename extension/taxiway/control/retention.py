@@ -1,8 +1,9 @@
 """How long windows, profiles and predictions are kept: the monitor merges and removes what is older.
 
 Windows become longer as they age, hours days and days weeks, their profiles and those of their slices
-merged; predictions and outcomes are removed. What is to go is first unlisted in the ledger; its file is
-removed with the other files that nothing names.
+merged; predictions and outcomes are removed. Age counts from when a window's last rows came, where that is
+later than its end: what is replayed of years ago is kept as long as what is new. What is to go is first
+unlisted in the ledger; its file is removed with the other files that nothing names.
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ def _merges(windows: Iterable[WindowRow], unit: Unit, limit: datetime) -> Iterab
         # A window that is longer already, or leaps over the border (a month's), stays as it is.
         found = [window for window in group if window.end <= end]
         whole = len(found) == 1 and (found[0].start, found[0].end) == (start, end)
-        if found and not whole and end <= limit:
+        settled = all(window.updated <= limit for window in found)
+        if found and not whole and end <= limit and settled:
             yield _Merge(start, end, found)
 
 
@@ -217,18 +219,22 @@ def _weighted(values: list[tuple[float, int]]) -> float | None:
 
 
 def _forget_predictions(ledger: Ledger, endpoint: str, limit: datetime) -> bool:
-    """Unlist the predictions of windows that ended before ``limit``; what was found in them stays."""
+    """Unlist the predictions of windows that are as they were at ``limit``; what was found in them stays."""
     with ledger.reading() as session:
         query = select(PartRow).where(
             PartRow.endpoint == endpoint, PartRow.kind == "prediction", PartRow.window_start < limit
         )
         rows = list(session.scalars(query.order_by(PartRow.window_start).limit(MOST_FILES + 1)))
         windows = parts.Windows(session, endpoint)
+        fresh = select(WindowRow.model, WindowRow.role, WindowRow.start).where(
+            WindowRow.endpoint == endpoint, WindowRow.updated > limit
+        )
+        grown = {tuple(key) for key in session.execute(fresh)}
     old = []
     for row in rows[:MOST_FILES]:
         assert row.window_start is not None
         span = windows.span(row.window_start, row.model, row.role)
-        if span is None or span[1] <= limit:
+        if span is None or (span[1] <= limit and (row.model, row.role, span[0]) not in grown):
             old.append(row.id)
     _unlist(ledger, old)
     return len(rows) > MOST_FILES and bool(old)
