@@ -102,6 +102,15 @@ def test_python_objects_in_a_polars_frame_are_profiled_one_by_one():
     assert seen.nulls == 1
 
 
+def test_types_that_arrow_or_its_kernels_lack_are_profiled_all_the_same():
+    views = pa.table({"x": pa.array(["a", None, "b", "a"], pa.string_view())})
+    seen = summary(profile(views))["x"]
+    assert (seen.kind, seen.nulls, dict(seen.frequent)) == ("categorical", 1, {"a": 2, "b": 1})
+    wide = pl.DataFrame({"x": pl.Series([1, 2, None, 2**100], dtype=pl.Int128)})
+    seen = summary(profile(wide))["x"]
+    assert (seen.kind, seen.nulls, seen.maximum) == ("numeric", 1, 2.0**100)
+
+
 def test_what_is_no_frame_is_refused_with_what_would_be_one():
     with pytest.raises(InputError, match="LazyFrame") as caught:
         profile(pl.DataFrame({"x": [1]}).lazy())

@@ -216,8 +216,12 @@ def _of_arrow(array: pa.Array | pa.ChunkedArray) -> Cells:
     rows, nulls = len(array), array.null_count
     if pa.types.is_null(kind):
         return Cells("string", rows, rows)
-    present = array.drop_null()
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or str(kind) == "string_view":
+    try:
+        present = array.drop_null()
+    except pa.ArrowNotImplementedError:  # of views, Arrow knows little
+        values = [value for value in array.to_pylist() if value is not None]
+        return _objects(pd.Series(values, dtype=object), rows, nulls)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return Cells("string", rows, nulls, texts=_value_counts(array))
     if pa.types.is_boolean(kind):
         return Cells("integral", rows, nulls, booleans=present.to_numpy())
@@ -268,10 +272,10 @@ def columns_of(frame: Frame) -> list[tuple[str, Any]]:
 
 
 def _of_polars(series: Any) -> Any:
-    """Give a polars column as Arrow; one of Python objects, which Arrow cannot hold, as pandas."""
+    """Give a polars column as Arrow; one that Arrow cannot hold (Python objects, Int128) as pandas."""
     import pandas as pd
     import pyarrow as pa
 
-    if str(series.dtype) == "Object":
+    if str(series.dtype) in ("Object", "Int128", "UInt128"):
         return pd.Series(series.to_list(), dtype=object)
     return pa.chunked_array([series.to_arrow()])
