@@ -44,5 +44,5 @@ def replay(store: Path, home: Path, *, until: str = "2013-07") -> None:
 
 def make_sensitive(patch: pytest.MonkeyPatch) -> None:
     """Have every Model say that ``SENSITIVE`` are."""
-    signature = Model.signature.fget  # type: ignore[attr-defined]
+    signature = Model.signature.func  # type: ignore[attr-defined]
     patch.setattr(Model, "signature", property(lambda model: replace(signature(model), sensitive=SENSITIVE)))

@@ -102,7 +102,7 @@ def test_an_exported_notebook_keeps_what_was_shown(rain: Endpoint) -> None:
     data = widget._repr_mimebundle_()
     data = data[0] if isinstance(data, tuple) else data
     assert set(data) >= {WIDGET_MIME, "text/html", "text/plain"}
-    assert "data-key" not in data["text/html"]
+    assert 'data-key="' not in data["text/html"]
     assert "<select" not in data["text/html"]
     found = Tags()
     found.feed(data["text/html"])

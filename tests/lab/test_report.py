@@ -18,7 +18,7 @@ from taxiway.control.endpoint import Endpoint
 from taxiway.control.ledger import ledger
 from taxiway.control.tables import WindowRow
 from taxiway.errors import ConflictError, InputError
-from taxiway.lab import sections
+from taxiway.lab import figures
 from taxiway.lab.report import Report, gather
 from tests.control.rows import endpoint_row
 from tests.lab import seeds
@@ -69,6 +69,7 @@ def test_it_names_what_moved_and_shows_it_over_the_reference(rain: Endpoint) -> 
     assert set(shown[: len(moved)]) == moved
     assert page.count("over the reference</title>") == len(shown)
     assert "have moved away from the reference" in repr(made)
+    assert "is gone" not in page  # inputs alone were profiled: no output is missing
     newest = drift[drift["window"] == drift["window"].max()]
     named = next(point for point in made.points if "moved away" in point)
     assert set(re.findall(r"`(\w+)`", named)) == set(newest[newest["drifted"]]["column"])
@@ -123,8 +124,8 @@ def test_a_huge_endpoint_makes_a_page_of_less_than_a_megabyte() -> None:
     detail["timeline"] = [one | {"text": "t" * 10_000} for one in detail["timeline"]] * 70
     page = seeded(detail, *[figure() | {"column": name} for name in names[:8]]).to_html()
     assert len(page.encode()) < 1_000_000
-    assert f"and {200 - sections.MOST_COLUMNS} more columns" in page
-    assert f"{200 - sections.MOST_WINDOWS} earlier windows are not drawn" in page
+    assert f"and {200 - figures.MOST_COLUMNS} more columns" in page
+    assert f"{200 - figures.MOST_WINDOWS} earlier windows are not drawn" in page
 
 
 def test_no_value_of_a_sensitive_column_is_stored_or_shown(

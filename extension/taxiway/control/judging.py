@@ -147,11 +147,15 @@ def _drift(case: Case) -> list[Any]:
 
 
 def _quality(case: Case) -> list[Any]:
-    """Tell how the shape of the data differs from the reference's, whose target no window has."""
+    """Tell how the shape of the data differs from the reference's, whose target no window has.
+
+    A window that was profiled after the fact from inputs alone has no outputs, and they are not missing.
+    """
     signature = case.model.signature
-    names = {*signature.names, *(output.name for output in signature.outputs)}
+    outputs = {output.name for output in signature.outputs}
+    reference, window = profiles.summary(case.reference), profiles.summary(case.profile)
+    names = {*signature.names, *(outputs if outputs & window.keys() else ())}
     before, after = (
-        {name: column for name, column in profiles.summary(view).items() if name in names}
-        for view in (case.reference, case.profile)
+        {name: column for name, column in found.items() if name in names} for found in (reference, window)
     )
     return [asdict(one) for one in schema_changes(before, after, sensitive=signature.sensitive)]

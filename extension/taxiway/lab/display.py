@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from taxiway.lab.sections import overview, style
+from taxiway.lab.markup import style
+from taxiway.lab.sections import overview
 
 MODEL_MIME = "application/vnd.taxiway.model+json"
 ENDPOINT_MIME = "application/vnd.taxiway.endpoint+json"

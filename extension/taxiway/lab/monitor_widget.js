@@ -17,6 +17,12 @@ function render({ model, el }) {
       kept.html = html;
       if (focused) kept.part.querySelector(`[name="${focused}"]`)?.focus();
     }
+    mark();
+  };
+  const selected = (name) => el.querySelector(`select[name="${name}"]`)?.value;
+  const mark = () => {
+    for (const cell of el.querySelectorAll(".chosen")) cell.classList.remove("chosen");
+    el.querySelector(`[data-key="${selected("column")}:${selected("window")}"]`)?.classList.add("chosen");
   };
   const choose = (column, window) => {
     model.set("choice", [column, window]);
@@ -27,8 +33,7 @@ function render({ model, el }) {
     if (key) choose(...key.split(":").map(Number));
   };
   const changed = (event) => {
-    const selected = (name) => Number(el.querySelector(`select[name="${name}"]`).value);
-    if (event.target.tagName === "SELECT") choose(selected("column"), selected("window"));
+    if (event.target.tagName === "SELECT") choose(Number(selected("column")), Number(selected("window")));
   };
   const id = Math.random().toString(36);
   el.addEventListener("click", clicked);

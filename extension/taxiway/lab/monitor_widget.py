@@ -18,8 +18,9 @@ import anywidget
 import traitlets
 
 from taxiway.errors import TaxiwayError
-from taxiway.lab import sections
+from taxiway.lab import figures, sections
 from taxiway.lab.attention import live_windows, when
+from taxiway.lab.markup import phrase, style
 from taxiway.lab.report import hidden_detail, read_column
 from taxiway.lab.svg import shorten
 
@@ -50,7 +51,7 @@ class MonitorWidget(anywidget.AnyWidget):
     """
 
     _esm = Path(__file__).with_name("monitor_widget.js")
-    _css = sections.style()
+    _css = style()
 
     fragments = traitlets.Dict().tag(sync=True)
     choice = traitlets.List(traitlets.Int(), default_value=[-1, -1], minlen=2, maxlen=2).tag(sync=True)
@@ -112,7 +113,7 @@ class MonitorWidget(anywidget.AnyWidget):
         data = {
             **(data or {}),
             "text/plain": f"MonitorWidget({self.endpoint!r})",
-            "text/html": f'<style>{sections.style()}</style><div class="tw">{shown}</div>',
+            "text/html": f'<style>{style()}</style><div class="tw">{shown}</div>',
         }
         return (data, bundle[1]) if isinstance(bundle, tuple) else data
 
@@ -143,7 +144,7 @@ class MonitorWidget(anywidget.AnyWidget):
                 self._trouble(f"It cannot be shown: {type(error).__name__}.")
 
     def _trouble(self, told: str) -> None:
-        html = f'<ul class="points"><li class="critical">{sections.text(told)}</li></ul>' if told else ""
+        html = f'<ul class="points"><li class="critical">{phrase(told)}</li></ul>' if told else ""
         with self._lock:
             if self.fragments.get("trouble", "") != html:
                 self.fragments = {**self.fragments, "trouble": html}
@@ -171,7 +172,7 @@ class MonitorWidget(anywidget.AnyWidget):
         column = columns.index(picked) if picked in columns else 0
         window = starts.index(start) if start in starts else len(starts) - 1
         found = read_column(self.endpoint, columns[column], windows[window])
-        self._figure = sections.column(self._detail, found) if found else NOT_KEPT
+        self._figure = figures.column(self._detail, found) if found else NOT_KEPT
         places = [when(self._detail, one) for one in starts]
         chooser = _select("column", "Column", [shorten(name, 60) for name in columns], column)
         return f"<p>{chooser}{_select('window', 'Window', places, window)}</p>{self._figure}"
@@ -179,7 +180,7 @@ class MonitorWidget(anywidget.AnyWidget):
     def _choices(self) -> tuple[list[str], list[Json]]:
         """Give columns and windows in the heat map's order."""
         windows = [dict(one) for one in live_windows(self._detail) if one.get("drift")]
-        return [str(one["column"]) for one in sections.moved(self._detail)], windows[-sections.MOST_WINDOWS :]
+        return [str(one["column"]) for one in figures.moved(self._detail)], windows[-figures.MOST_WINDOWS :]
 
 
 def _select(name: str, label: str, options: list[str], chosen: int) -> str:

@@ -22,6 +22,7 @@ from taxiway.lab.wire import encode
 MOST_MEMORY = 4 * 2**30
 KINDS: dict[str, type[TaxiwayError]] = {kind.__name__: kind for kind in (NotFoundError, InputError)}
 HINT = "Only profiles that whylogs or Taxiway wrote can be shown here."
+TORN_HINT = "It may have been cut off on its way: copy it again, or profile the data again."
 
 
 def ready() -> object:
@@ -71,13 +72,17 @@ def _read(path: str, name: str) -> Any:
     from taxiway.monitoring import profiles
 
     with Path(path).open("rb") as file:
-        if file.read(4) != b"WHY1":
-            raise InputError(f"`{name}` is no whylogs profile.", hint=HINT)
+        start = file.read(4)
+    if start != b"WHY1":
+        told = "is no whylogs profile" if start else "is empty"
+        raise InputError(f"`{name}` {told}.", hint=HINT)
     try:
         return profiles.read(Path(path))
-    except (CorruptionError, MemoryError) as error:
-        told = str(error.__cause__ or error).splitlines()[0][:200]
-        raise InputError(f"`{name}` is not a whole whylogs profile: {told}", hint=HINT) from error
+    except CorruptionError as error:
+        raise InputError(f"`{name}` is not a whole whylogs profile.", hint=TORN_HINT) from error
+    except MemoryError as error:
+        told = f"`{name}` needs more than {MOST_MEMORY / 2**30:.0f} GiB of memory"
+        raise InputError(f"{told}, and is not shown here.", hint=TORN_HINT) from error
 
 
 def _iso(time: datetime | None) -> str | None:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from taxiway.errors import ConflictError, InputError, TaxiwayError
-from taxiway.lab import sections
+from taxiway.lab import figures, sections
 from taxiway.lab.attention import attention, live_windows, when
-from taxiway.lab.sections import section, style
+from taxiway.lab.markup import section, style, text
 from taxiway.settings import settings
 
 log = logging.getLogger("taxiway.report")
@@ -93,23 +93,22 @@ class Report:
         detail = self.detail
         when_made = f"{self.made:%Y-%m-%d %H:%M} UTC"
         within = f", since {self.since:%Y-%m-%d %H:%M} UTC" if self.since else ""
-        figures = "".join(sections.column(detail, one) for one in self.columns)
+        shown = "".join(figures.column(detail, one) for one in self.columns)
         method = "".join(
-            f"<div><dt>{escape(name)}</dt><dd>{sections.text(told)}</dd></div>"
-            for name, told in self.method.items()
+            f"<div><dt>{escape(name)}</dt><dd>{text(told)}</dd></div>" for name, told in self.method.items()
         )
         parts = [
-            f"<h1>Endpoint {sections.text(detail['name'])}</h1>",
+            f"<h1>Endpoint {text(detail['name'])}</h1>",
             f'<p class="quiet">As of {when_made}{within}</p>',
             section("What needs attention", sections.points(detail)),
             sections.facts(detail),
             section("Alerts", sections.alerts(detail) or "<p>There was none.</p>"),
-            section("Drift per column and window", sections.drift_map(detail) or _nothing(detail)),
-            section("The columns that moved most", figures and f'<div class="figures">{figures}</div>'),
-            section("Performance", sections.performance(detail) or "<p>No outcome is known yet.</p>"),
+            section("Drift per column and window", figures.drift_map(detail) or _nothing(detail)),
+            section("The columns that moved most", shown and f'<div class="figures">{shown}</div>'),
+            section("Performance", figures.performance(detail) or "<p>No outcome is known yet.</p>"),
             section("Slices", sections.slices(detail)),
             section("Change of the error", sections.concept(detail)),
-            section("All columns together", sections.multivariate(detail)),
+            section("All columns together", figures.multivariate(detail)),
             section("Schema changes", sections.schema(detail) or "<p>There was none.</p>"),
             section("Shadow", sections.shadow(detail)),
             section("Timeline", sections.timeline(detail)),
@@ -245,20 +244,20 @@ def _since(detail: Json, since: str) -> Json:
 def _figures(detail: Json) -> list[Json]:
     """Read the columns that drifted most, each in the newest window in which it did, or in its worst."""
     windows = live_windows(detail)
-    figures: list[Json] = []
-    for one in sections.moved(detail)[: 2 * MOST_FIGURES]:
+    found: list[Json] = []
+    for one in figures.moved(detail)[: 2 * MOST_FIGURES]:
         drifted = (
             window
             for window in reversed(windows)
             if any(entry["column"] == one["column"] and entry["drifted"] for entry in window["drift"])
         )
         window = next(drifted, one["at"])
-        found = read_column(detail["name"], one["column"], window) if window else None
-        if found is not None:
-            figures.append(found)
-        if len(figures) == MOST_FIGURES:
+        read = read_column(detail["name"], one["column"], window) if window else None
+        if read is not None:
+            found.append(read)
+        if len(found) == MOST_FIGURES:
             break
-    return figures
+    return found
 
 
 def _method(detail: Json) -> dict[str, str]:

@@ -5,11 +5,12 @@ Colours are ``currentColor`` and translucent hues, so that they read on a light 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-HOT = "#e8590c"
+HOT = "#e8590c"  # what drifts
 LINE = "#3b82f6"
 STILL = "#868e96"
 PSI_LARGE = 0.25
@@ -34,27 +35,31 @@ class Row:
     cells: Sequence[Cell]
 
 
-def heat_map(rows: Sequence[Row], *, title: str, first: str, last: str, note: str = "") -> str:
-    """Return an SVG heat map; the heat is the value up to ``PSI_LARGE``, a dot marks a drifted cell."""
-    if not rows or not rows[0].cells:
+def heat_map(rows: Sequence[Row], *, title: str, places: Sequence[str], note: str = "") -> str:
+    """Return an SVG heat map; the heat is the value up to ``PSI_LARGE``, a dot marks a drifted cell.
+
+    Parameters
+    ----------
+    places
+        What the cells of every row are called; those that there is room for are written.
+    """
+    if not rows or not places:
         return ""
-    left, height = 150, 18
-    cell = max(8, min(18, 720 // len(rows[0].cells)))
-    width = left + cell * len(rows[0].cells)
+    left, height = 170, 18
+    cell = max(8, min(44, 720 // len(places)))
+    width = left + cell * len(places)
     parts = [_open(max(width, left + 190), height * len(rows) + 18, title, note)]
     for index, row in enumerate(rows):
         top = index * height
         parts.append(
             f'<text x="{left - 6}" y="{top + 13}" text-anchor="end" font-size="11" fill="currentColor">'
-            f"{escape(shorten(row.label, 22))}<title>{escape(shorten(row.label, 200))}</title></text>"
+            f"{escape(fit(row.label, left - 8, 11))}<title>{escape(shorten(row.label, 200))}</title></text>"
         )
         for position, item in enumerate(row.cells):
             parts.append(_heat_cell(item, left + position * cell, top, cell, height))
-    base = height * len(rows) + 13
-    parts.append(
-        f'<text x="{left}" y="{base}" font-size="10" fill="currentColor">'
-        f"{escape(first)} → {escape(last)}</text>"
-    )
+    step = -(-(12 + max(_width(place, 10) for place in places)) // cell)
+    for position in range(0, len(places), int(step)):
+        parts.append(_label(left + position * cell, height * len(rows) + 13, places[position], "start"))
     return "".join([*parts, "</svg>"])
 
 
@@ -79,7 +84,7 @@ def histogram(
     span = (edges[-1] - edges[0]) or 1.0
     at = [10 + (width - 20) * (edge - edges[0]) / span for edge in edges]
     parts = [_open(width, height + 16, title)]
-    for side, colour, opacity in ((reference, STILL, 0.45), (window, HOT, 0.4)):
+    for side, colour, opacity in ((reference, STILL, 0.45), (window, LINE, 0.4)):
         if side is None:
             continue
         heights = [(height - 6) * share / top for share in side]
@@ -92,6 +97,8 @@ def histogram(
             f'fill-opacity="{opacity}" stroke="{colour}" stroke-width="1.5"/>'
         )
     parts.append(f'<path d="M10 {height}H{width - 10}" stroke="currentColor" stroke-opacity="0.4"/>')
+    parts.append(f'<path d="M10 6H{width - 10}" stroke="currentColor" stroke-opacity="0.15"/>')
+    parts.append(_label(width - 10, 15, f"{top:.0%}" if top >= 0.01 else f"{top:.2g}", "end", 9))
     parts += [
         _label(10, height + 13, labels[0], "start"),
         _label(width - 10, height + 13, labels[1], "end"),
@@ -101,13 +108,13 @@ def histogram(
 
 def bars(rows: Sequence[tuple[str, float | None, float | None]], *, title: str) -> str:
     """Return a pair of bars a category: its share, 0 to 1, in the reference above that in the window."""
-    left, width, step = 120, 340, 26
+    left, width, step = 140, 360, 26
     top = max((share or 0.0 for _, *both in rows for share in both), default=0.0) or 1.0
     parts = [_open(width, step * len(rows) + 4, title)]
     for index, (name, reference, window) in enumerate(rows):
         y = index * step + 3
-        parts.append(_label(left - 6, y + 14, shorten(name, 20), "end", 11))
-        for share, colour, down in ((reference, STILL, 0), (window, HOT, 10)):
+        parts.append(_label(left - 6, y + 14, fit(name, left - 8, 11), "end", 11))
+        for share, colour, down in ((reference, STILL, 0), (window, LINE, 10)):
             length = (width - left - 50) * (share or 0.0) / top
             parts.append(
                 f'<rect x="{left}" y="{y + down}" width="{max(length, 0.5):.1f}" height="9" fill="{colour}" '
@@ -144,7 +151,7 @@ def line_chart(points: Sequence[Point], *, title: str, form: str, note: str = ""
         return 6 + (height - 6) * (1 - (value - low) / (high - low))
 
     parts = [_open(right + 10, height + 20, title, note)]
-    for tick in (low + pad, (low + high) / 2, high - pad):
+    for tick in _ticks(low, high):
         parts.append(
             f'<path d="M{left} {y(tick):.1f}H{right}" stroke="currentColor" stroke-opacity="0.15"/>'
             + _label(left - 6, y(tick) + 3, f"{tick:{form}}", "end")
@@ -182,6 +189,32 @@ def shares(values: Sequence[float | None], *, title: str, marked: Sequence[bool]
 def shorten(text: str, length: int) -> str:
     """Cut a text that has no room."""
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def fit(text: str, room: float, size: float) -> str:
+    """Cut a text to what has room in so many pixels, in letters of that size."""
+    text = shorten(text, 100)
+    if _width(text, size) <= room:
+        return text
+    kept = len(text)
+    while kept and _width(text[:kept], size) + size > room:
+        kept -= 1
+    return text[:kept] + "…"
+
+
+def _width(text: str, size: float) -> float:
+    """Say how wide a text is about, in pixels: the font is the reader's, a wide one is assumed."""
+    return size * sum(
+        1.0 if ord(one) > 0x2E7F or one in "mwMW@%<>=+" else 0.4 if one in "iljtfr.,:;'|! ()[]" else 0.68
+        for one in text
+    )
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Give two to five round numbers between two."""
+    step = 10.0 ** math.floor(math.log10(high - low))
+    step *= next(part for part in (1, 0.5, 0.2) if (high - low) / (step * part) >= 3)
+    return [place * step for place in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def _open(width: int, height: int, title: str, note: str = "") -> str:
