@@ -198,9 +198,12 @@ def webhook(home: Path) -> tuple[Found, list[Promise]]:
     os.environ.pop("BENTOML_HOME", None)
     from tests.benchmarks.monitoring.webhook import seconds_to_webhook
 
-    seconds = seconds_to_webhook()
-    print(f"\nan added column in live traffic, to the delivered webhook: {seconds:.1f} s")
-    return {"seconds": seconds}, [Promise("an added column to the webhook, s", seconds, 10)]
+    first, running = seconds_to_webhook()
+    print(f"\nan added column in live traffic, to the delivered webhook: {running:.1f} s")
+    print(f"  the same of the first request ever, for which the monitor has to start: {first:.1f} s")
+    return {"seconds": running, "seconds with a start": first}, [
+        Promise("an added column to the webhook, s", running, 10)
+    ]
 
 
 def main() -> None:

@@ -15,8 +15,15 @@ from tests.monitoring.weather import of_year, seattle
 MOST_SECONDS = 60.0
 
 
-def seconds_to_webhook() -> float:
-    """Package, deploy, add a sink, send one row with a column more; give the seconds to the delivery."""
+def seconds_to_webhook() -> tuple[float, float]:
+    """Package, deploy, add a sink, send rows with a column more; give the seconds to the delivery.
+
+    Returns
+    -------
+    tuple
+        Of the first rows that there ever are, for which the monitor has to start; and then, with another
+        column, while it runs.
+    """
     from sklearn.linear_model import LinearRegression
 
     year = of_year(seattle(), 2012)
@@ -35,20 +42,23 @@ def seconds_to_webhook() -> float:
         definition = {"kind": "webhook", "url": f"http://127.0.0.1:{receiver.server.server_address[1]}/"}
         sinks.add(ledger(), "bench", definition, by="bench")
         rows = inputs.head(50).to_dict("records")
-        _post(f"{endpoint.url}/predict", rows)
-        time.sleep(3)  # as it is in use: the monitor runs, the first predictions are profiled
-        begun = time.monotonic()
-        _post(f"{endpoint.url}/predict", [{**row, "humidity": 0.5} for row in rows])
-        while time.monotonic() - begun < MOST_SECONDS:
-            for one in receiver.received:
-                if "humidity" in one.body.decode():
-                    return one.at - begun
-            time.sleep(0.02)
-        return float("inf")
+        first = _delivered(receiver, endpoint.url, rows, "humidity")
+        return first, _delivered(receiver, endpoint.url, rows, "pressure")
     finally:
         taxiway.endpoint("warmth").delete()
         agent_process.stop()
         receiver.close()
+
+
+def _delivered(receiver: Receiver, url: str, rows: list[dict[str, float]], column: str) -> float:
+    begun = time.monotonic()
+    _post(f"{url}/predict", [{**row, column: 0.5} for row in rows])
+    while time.monotonic() - begun < MOST_SECONDS:
+        for one in receiver.received:
+            if column in one.body.decode():
+                return one.at - begun
+        time.sleep(0.02)
+    return float("inf")
 
 
 def _post(url: str, rows: list[dict[str, float]]) -> None:
