@@ -30,6 +30,7 @@ from taxiway.serving.protocols import JSON, Answer, Served, mlflow, openinferenc
 from taxiway.serving.requests import SHAPES
 from taxiway.serving.routes import Call, Route, fixed
 from taxiway.serving.runtime import Runtime
+from taxiway.serving.shipping import read_shipped
 from taxiway.serving.spool import BUDGET_BYTES, SEGMENT_BYTES, SpoolWriter
 from taxiway.serving.telemetry import connect
 from taxiway.serving.tracing import CURRENT, TRACEPARENT, read_trace
@@ -365,7 +366,13 @@ class App:
 
     async def _exposition(self, _: Call) -> Answer:
         spool = self.spool
-        body = self.metrics.render(spooled=spool.written, dropped=spool.dropped, ready=not self.draining)
+        shipped = read_shipped(spool.directory)
+        body = self.metrics.render(
+            spooled=spool.written,
+            dropped=spool.dropped,
+            ready=not self.draining,
+            shipped=None if shipped is None else shipped.counts(),
+        )
         return Answer(200, body, CONTENT_TYPE)
 
     async def _schema(self, _: Call) -> Answer:

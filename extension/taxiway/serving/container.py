@@ -113,12 +113,19 @@ class Settings:
             Path(environment.get("TAXIWAY_SPOOL") or tempfile.mkdtemp(prefix="taxiway-spool-")),
             int(_number(environment, "TAXIWAY_CONTAINER_PORT", PORT)),
             workers,
-            tuple(shlex.split(environment.get("TAXIWAY_SERVING_OPTIONS", ""))),
+            _options(environment),
             _admission(environment),
             _number(environment, "TAXIWAY_DRAIN_SECONDS", DRAIN_SECONDS),
             environment.get("TAXIWAY_SHIP_TO", ""),
             _number(environment, "TAXIWAY_SHIP_SECONDS", SECONDS),
         )
+
+
+def _options(environment: Mapping[str, str]) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(environment.get("TAXIWAY_SERVING_OPTIONS", "")))
+    except ValueError as error:
+        raise ValueError(f"TAXIWAY_SERVING_OPTIONS cannot be read: {error}") from None
 
 
 def _admission(environment: Mapping[str, str]) -> tuple[str, ...]:

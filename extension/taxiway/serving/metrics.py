@@ -8,12 +8,19 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 MAX_INVENTED_COLUMNS = 50
 OTHER = "(other)"
+#: What ``Shipped.counts`` gives, as it stands here.
+_SHIPPING = (
+    ("objects", "shipped_objects_total", "counter", "Objects of the prediction log put in the store."),
+    ("bytes", "shipped_bytes_total", "counter", "Bytes of them."),
+    ("failures", "shipping_failures_total", "counter", "Attempts to put them that failed."),
+    ("waiting", "shipping_waiting_seconds", "gauge", "Since when none has gone well; 0: the last one has."),
+)
 
 
 class Metrics:
@@ -60,8 +67,16 @@ class Metrics:
                 self._room -= 1
         self.findings[kind, column] += 1
 
-    def render(self, *, spooled: int, dropped: int, ready: bool) -> bytes:
-        """Write the exposition."""
+    def render(
+        self, *, spooled: int, dropped: int, ready: bool, shipped: Mapping[str, float] | None = None
+    ) -> bytes:
+        """Write the exposition.
+
+        Parameters
+        ----------
+        shipped
+            What ``Shipped.counts`` gives, where the log goes to a store.
+        """
         lines: list[str] = []
         lines += _family("taxiway_ready", "gauge", "Whether predictions are answered.", [("", int(ready))])
         info = _labels(model=self._model, role=self._role)
@@ -89,6 +104,9 @@ class Metrics:
             lines += _family(f"taxiway_{name}_total", "counter", what, [("", self.joined[name])])
         records = [(_labels(result="written"), spooled), (_labels(result="dropped"), dropped)]
         lines += _family("taxiway_spool_records_total", "counter", "Records for the spool.", records)
+        for key, name, kind, what in _SHIPPING:
+            samples = [] if shipped is None else [("", shipped[key])]
+            lines += _family(f"taxiway_{name}", kind, what, samples)
         lines += self._histogram()
         return ("\n".join(lines) + "\n").encode()
 
@@ -104,7 +122,7 @@ class Metrics:
         yield f"{name}_count {self._timed}"
 
 
-def _family(name: str, kind: str, description: str, samples: Iterable[tuple[str, int]]) -> Iterator[str]:
+def _family(name: str, kind: str, description: str, samples: Iterable[tuple[str, float]]) -> Iterator[str]:
     yield f"# HELP {name} {description}"
     yield f"# TYPE {name} {kind}"
     for labels, value in samples:

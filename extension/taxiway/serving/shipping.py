@@ -89,6 +89,16 @@ class Shipped:
     error: str = ""
     since: float = 0.0
 
+    def counts(self) -> dict[str, float]:
+        """Give what ``/metrics`` tells: counts, and the seconds for which nothing could be put."""
+        waiting = time.time() - self.since if self.since else 0.0
+        return {
+            "objects": self.objects,
+            "bytes": self.bytes,
+            "failures": self.failures,
+            "waiting": round(waiting, 1),
+        }
+
 
 def read_shipped(spool: Path) -> Shipped | None:
     """Give what was shipped of a spool; None where it is not shipped."""
