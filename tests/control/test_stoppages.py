@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import shutil
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
-from taxiway.control import rules
+from taxiway.control import notices, rules
 from taxiway.control.ledger import Ledger, ledger
-from taxiway.control.monitor_process import MonitorSupervisor
+from taxiway.control.monitor_process import REVIEW_SECONDS, WINDOWS_SECONDS, MonitorSupervisor
 from taxiway.control.stoppages import Stoppages
 from taxiway.control.tables import AlertRow, EndpointRow, ObservationRow, SegmentRow, WindowRow
+from taxiway.monitoring.context import firing
+from taxiway.monitoring.rulebook import parse_rule
+from taxiway.monitoring.rulefile import Placed
 from taxiway.serving.spool import SpoolWriter, list_segments, read_segment
 from tests.control.rows import endpoint_row
 from tests.monitoring.records import prediction
@@ -121,3 +125,32 @@ def test_a_monitor_that_keeps_stopping_is_one_alert(book: Ledger) -> None:
         with book.reading() as session:
             supervisor._alert([session.get_one(EndpointRow, "rain")])
     assert open_alerts(book) == ["monitor_stopped"]
+    off = parse_rule({"name": "monitor_stopped", "enabled": False})
+    rules.apply(book, [Placed("", off, 1)], by="test")
+    with book.reading() as session:
+        supervisor._alert([session.get_one(EndpointRow, "rain")])
+    assert open_alerts(book) == []
+
+
+def test_rules_that_change_and_alerts_that_stay_open_are_looked_at_while_nothing_comes(book: Ledger) -> None:
+    supervisor, at = MonitorSupervisor(book), time.monotonic()
+    times = iter(at + WINDOWS_SECONDS * number for number in range(1, 20))
+
+    def is_due() -> bool:
+        return supervisor._is_due(next(times))
+
+    assert not is_due()
+    spec = parse_rule({"name": "few-rows", "metric": "rows", "below": 10})
+    rules.apply(book, [Placed("", spec, 1)], by="test")
+    assert is_due()
+    assert not is_due(), "it was started for that already"
+    rules.delete(book, "few-rows", by="test")
+    assert is_due()
+    with book.transaction() as session:
+        notices.settle(session, "rain", [firing("rain", "schema_added", "warning", "New column", "", "x")])
+    assert not is_due(), "so soon it is not over"
+    supervisor._started -= REVIEW_SECONDS
+    assert is_due()
+    with book.transaction() as session:
+        notices.settle(session, "rain", [])
+    assert not is_due()

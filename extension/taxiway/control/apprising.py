@@ -19,7 +19,7 @@ from typing import Any, Literal, TypedDict
 Mood = Literal["info", "success", "warning", "failure"]
 
 START_SECONDS = 20.0  # until a process has read Apprise, on a machine that is busy
-MOST_BYTES = 2 << 30  # of address space
+MOST_BYTES = 1 << 30  # of address space
 
 
 class Message(TypedDict):

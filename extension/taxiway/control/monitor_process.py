@@ -14,26 +14,32 @@ import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
 
-from taxiway.control import logs, notices
+from taxiway.control import logs, notices, rules
 from taxiway.control.lease import FencedLedger
 from taxiway.control.ledger import Ledger, ledger, now
 from taxiway.control.tables import (
     GRACE,
+    AlertRow,
     EndpointRow,
     ObservationRow,
+    RuleRow,
     SegmentRow,
     WindowRow,
 )
 from taxiway.monitoring.context import firing
+from taxiway.monitoring.rulebook import adjusted
 from taxiway.serving.losses import read_losses
 from taxiway.settings import settings
 
 IDLE_SECONDS = 60.0
 LOOK_SECONDS = 1.0
 WINDOWS_SECONDS = 5.0
+REVIEW_SECONDS = 3600.0  # between two looks at alerts that are open while nothing comes
 RESTART_SECONDS = 5.0
 GIVE_UP = 3
 HOLDER = "TAXIWAY_AGENT_HOLDER"  # in the environment: the agent for which, and as long as it has the lease
@@ -56,6 +62,8 @@ class MonitorSupervisor:
         self._read: dict[str, int] = {}
         self._places: dict[str, int] = {}  # where each segment went on, when the monitor was started for it
         self._lost: dict[str, float] = {}  # when each spool lost its last record
+        self._started = time.monotonic()
+        self._rules: tuple[Any, ...] | None = None  # how many there are, and the newest
         self._reviewed = datetime.min.replace(tzinfo=UTC)
 
     def supervise(self, rows: list[EndpointRow], monotonic: float) -> None:
@@ -120,7 +128,11 @@ class MonitorSupervisor:
         return grown
 
     def _is_due(self, monotonic: float) -> bool:
-        """Tell whether a window has been over and quiet for a while since the last look."""
+        """Tell whether there is something to judge although nothing came.
+
+        A window has been over and quiet for a while since the last look; rules were set or deleted; or an
+        alert has been open for long, and may be over.
+        """
         if monotonic < self._windows_due:
             return False
         self._windows_due = monotonic + WINDOWS_SECONDS
@@ -132,10 +144,15 @@ class MonitorSupervisor:
         )
         with self.ledger.reading() as session:
             due = session.scalars(query.limit(1)).first() is not None
+            counted = session.execute(select(func.count(), func.max(RuleRow.created))).one()
+            known = tuple(counted)
+            changed, self._rules = self._rules not in (None, known), known
+            stale = monotonic - self._started >= REVIEW_SECONDS and _has_open_alerts(session)
         self._reviewed = limit if due else since
-        return due
+        return due or changed or stale
 
     def _start(self) -> None:
+        self._started = time.monotonic()
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         with os.fdopen(os.open(settings().home / "monitor.log", flags, 0o600), "ab") as output:
             self.process = subprocess.Popen(
@@ -163,7 +180,17 @@ class MonitorSupervisor:
                     f"It ended {self.deaths} times without having worked. Its log is monitor.log in "
                     "TAXIWAY_HOME; predictions go on and are kept.",
                 )
-                notices.settle(session, row.name, [stopped], only=("monitor_stopped",))
+                specs = {spec.name: spec for spec in rules.specs_of(session, row.name)}
+                told = list(adjusted([stopped], specs))
+                notices.settle(session, row.name, told, only=("monitor_stopped",))
+
+
+def _has_open_alerts(session: Session) -> bool:
+    """Whether an alert is open that only the monitor can end."""
+    mine = select(AlertRow.id).where(
+        AlertRow.state != "resolved", AlertRow.rule.not_in(notices.OUTSIDE_RULES), AlertRow.endpoint != ""
+    )
+    return session.scalars(mine.limit(1)).first() is not None
 
 
 def _goes_on(path: Path, place: int) -> bool:
@@ -194,7 +221,9 @@ def main() -> None:
 
 def _end_with_parent() -> None:
     """The agent holds the other end of standard input; when it is gone, so is the reason to be here."""
-    os.read(0, 1)  # not sys.stdin, whose lock this thread would hold when the idle process ends: Python aborts
+    os.read(
+        0, 1
+    )  # not sys.stdin, whose lock this thread would hold when the idle process ends: Python aborts
     os._exit(0)
 
 
