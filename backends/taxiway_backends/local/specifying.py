@@ -33,6 +33,11 @@ def specify(spec: EndpointSpec, before: Spec | None, drain_seconds: float) -> Sp
         raise InputError("An endpoint needs at least one worker.", hint="Set workers to 1 or more.")
     if spec.device not in ("auto", "cpu", "gpu"):
         raise InputError(f"There is no device {spec.device!r}.", hint="Name auto, cpu or gpu.")
+    if spec.settings:
+        raise InputError(
+            f"The local back end has no setting {next(iter(spec.settings))!r}.",
+            hint="Leave it out, or deploy elsewhere.",
+        )
     host = "127.0.0.1" if spec.host == "localhost" else spec.host
     _check_limits(spec.limits)
     _check_bake(spec.bake)

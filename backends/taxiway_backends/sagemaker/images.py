@@ -13,6 +13,7 @@ from taxiway_backends.sagemaker.session import Session
 
 REPOSITORY = "taxiway-serving"
 TAG = "taxiway:repository"
+_TAG_DIGITS = 16  # as many as the image module tags its images with
 #: What SageMaker takes, compressed or not.
 LARGEST_BYTES = 10 * 10**9
 
@@ -43,7 +44,7 @@ class Images:
 
         region = self.session.region
         end = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-        tag = image.lock_digest(model)
+        tag = image.lock_digest(model)[:_TAG_DIGITS]
         return f"{self.session.account}.dkr.ecr.{region}.{end}/{REPOSITORY}:{tag}"
 
     def is_ours(self, uri: str) -> bool:
@@ -69,9 +70,9 @@ class Images:
             return
         with _building:
             if not self.is_there(uri):
-                self._push(uri, model)
+                self._push(model)
 
-    def _push(self, uri: str, model: Path) -> None:
+    def _push(self, model: Path) -> None:
         from taxiway_backends.sagemaker import image
 
         built = image.build(model, progress=_progress)
@@ -93,7 +94,7 @@ class Images:
             (given,) = self.client.get_authorization_token()["authorizationData"]
         user, _, password = base64.b64decode(given["authorizationToken"]).decode().partition(":")
         registry = image.Registry(given["proxyEndpoint"], user, password)
-        pushed = image.push(built, registry, f"{REPOSITORY}:{uri.rsplit(':', 1)[-1]}")
+        pushed = image.push(built, registry, REPOSITORY, progress=_progress)
         log.info("pushed %s (%s)", pushed.uri, pushed.digest)
 
     def remove(self, uri: str) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 import typer
+
+from taxiway.errors import InputError
 
 app = typer.Typer(
     name="taxiway",
@@ -22,3 +25,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 EndpointName = Annotated[str, typer.Argument(help="The endpoint's name.", metavar="ENDPOINT")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Tag = Annotated[str, typer.Argument(help="NAME (the newest), NAME:VERSION or NAME:TAG.", metavar="MODEL")]
+
+
+def read_pair(pair: str) -> tuple[str, Any]:
+    """Read ``KEY=VALUE``; the value as JSON where it is (numbers, true, null, lists), else as text."""
+    key, equals, value = pair.partition("=")
+    if not equals or not key.isidentifier():
+        raise InputError(f"{pair!r} is not a parameter.", hint="Give a name and a value: seed=1.")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from taxiway.cli import show
-from taxiway.cli.app import EndpointName, Json, Tag, app, retrain_app, shadow_app
+from taxiway.cli.app import EndpointName, Json, Tag, app, read_pair, retrain_app, shadow_app
 from taxiway.errors import InputError, RetrainingError
 
 
@@ -87,7 +86,7 @@ def retrain_run(
 
     if not notebook.expanduser().is_file():
         raise InputError(f"There is no notebook at {notebook}.", hint="Give the path of an .ipynb file.")
-    values = dict(_parameter(pair) for pair in parameter or [])
+    values = dict(read_pair(pair) for pair in parameter or [])
     with ledger().transaction() as session:
         if endpoint:
             desired.get(session, endpoint)
@@ -147,14 +146,3 @@ def retrain_list(
         empty="No runs yet. `taxiway retrain run NOTEBOOK` starts one.",
     )
     return None
-
-
-def _parameter(pair: str) -> tuple[str, Any]:
-    """Read ``KEY=VALUE``; the value as JSON where it is (numbers, true, null, lists), else as text."""
-    key, equals, value = pair.partition("=")
-    if not equals or not key.isidentifier():
-        raise InputError(f"{pair!r} is not a parameter.", hint="Give a name and a value: -p seed 1.")
-    try:
-        return key, json.loads(value)
-    except ValueError:
-        return key, value

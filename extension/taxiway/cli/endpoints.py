@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from taxiway.cli import show
-from taxiway.cli.app import EndpointName, Json, Tag, app, endpoints_app
+from taxiway.cli.app import EndpointName, Json, Tag, app, endpoints_app, read_pair
 from taxiway.errors import InputError
+
+if TYPE_CHECKING:
+    from taxiway.backends import Plan
 
 
 @app.command()
@@ -45,11 +48,27 @@ def deploy(
     override: Annotated[
         list[str] | None, typer.Option(help="A blocking check that may have failed; repeatable.")
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for it.")] = 60.0,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="What only the back end knows, such as instance_type=ml.m5.xlarge; repeatable."
+        ),
+    ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only say what would change, and what it would cost.")
+    ] = False,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds to wait for it; as long as the back end usually takes.")
+    ] = None,
 ) -> None:
     """Make a Model live on an endpoint."""
     from taxiway.control import api
 
+    settings = dict(read_pair(pair) for pair in set_ or []) or None
+    if plan:
+        return _plan(
+            api.plan(model, to=to, endpoint=endpoint, workers=workers, device=device, settings=settings)
+        )
     deployed = api.deploy(
         model,
         to=to,
@@ -68,6 +87,7 @@ def deploy(
         group=group,
         detector=detector,  # type: ignore[arg-type]
         new_token=new_token,
+        settings=settings,
         override=override or (),
         timeout=timeout,
         channel="cli",
@@ -76,6 +96,18 @@ def deploy(
     if deployed.token:
         print(f"Its token, which is shown this once and kept nowhere: {deployed.token}")
         print('Clients send it as "Authorization: Bearer TOKEN"; taxiway reads it from TAXIWAY_TOKEN.')
+    return None
+
+
+def _plan(found: Plan) -> None:
+    for lack in found.unsupported:
+        print(f"cannot be: {lack}")
+    for change in found.changes:
+        print(f"would {change}" if not change[0].isupper() else change)
+    if not found.changes and not found.unsupported:
+        print("Nothing would change.")
+    for note in found.notes:
+        print(note)
 
 
 @endpoints_app.command("list")

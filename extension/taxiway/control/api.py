@@ -5,21 +5,23 @@ from __future__ import annotations
 import glob
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
+from taxiway.backends import Configurable, EndpointSpec, Routing
 from taxiway.control import agent_process, desired, options
-from taxiway.control.endpoint import WAIT_SECONDS, Endpoint
+from taxiway.control.endpoint import Endpoint
 from taxiway.control.ledger import actor, ledger
 from taxiway.control.tables import AlertRow, EndpointRow
 from taxiway.errors import NotFoundError, UnsupportedError
-from taxiway.settings import Window, settings
+from taxiway.settings import Window
+from taxiway.settings import settings as taxiway_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from taxiway.backends import Bake
+    from taxiway.backends import Bake, Plan
     from taxiway.control.options import Detector, Device
     from taxiway.packaging.model import Model
 
@@ -44,9 +46,10 @@ def deploy(
     group: str | None = None,
     detector: Detector | None = None,
     new_token: bool = False,
+    settings: Mapping[str, Any] | None = None,
     override: Sequence[str] = (),
     wait: bool = True,
-    timeout: float = WAIT_SECONDS,
+    timeout: float | None = None,
     channel: str = "api",
 ) -> Endpoint:
     """Make a Model live on an endpoint; the endpoint is created if there is none of that name.
@@ -56,7 +59,7 @@ def deploy(
     model
         A Model, ``name:version``, or a name for its newest version.
     to
-        The back end: ``local``.
+        The back end: ``local`` or ``sagemaker``.
     endpoint
         The endpoint's name; the Model's name if not given.
     window
@@ -87,12 +90,16 @@ def deploy(
         What watches for changes of the error: ``adwin``, or ``page_hinkley`` for sudden ones.
     new_token
         Make a token, instead of one it may have.
+    settings
+        What only the back end knows, beside those that the endpoint has; None as a value takes one away. For
+        SageMaker: ``{"instance_type": "ml.m5.xlarge", "mode": "serverless", "role": "arn:…"}`` and so on, see
+        ``taxiway_backends.sagemaker.choices.Choices``.
     override
         Names of blocking preflight checks that may have failed; recorded.
     wait
         Return when it is ready, not before.
     timeout
-        Seconds to wait.
+        Seconds to wait; as long as the back end usually takes if not given.
 
     Returns
     -------
@@ -113,26 +120,40 @@ def deploy(
     found.checks.require(found.tag, override)
     if group:
         check_group(found, group)
-    diagnosis = backend(to).check()
+    name = endpoint or found.name
+    target = backend(to)
+    if isinstance(target, Configurable):
+        diagnosis = target.check_for(options.merge(_options_of(name), settings=settings).get("settings", {}))
+    else:
+        diagnosis = target.check()
     if not diagnosis.ok:
         problem, remedy = diagnosis.problems[0]
         raise UnsupportedError(f"Back end {to!r} cannot be used: {problem}", hint=remedy)
-    name = endpoint or found.name
+    asked: dict[str, Any] = {
+        "host": host,
+        "uds": uds,
+        "cpus": cpus,
+        "memory": memory,
+        "device": device,
+        "bake": bake,
+        "tls_certificate": tls_certificate,
+        "tls_key": tls_key,
+        "settings": settings,
+    }
+    if isinstance(target, Configurable):
+        lacks = plan(found, to=to, endpoint=name, workers=workers, policies=policies, **asked).unsupported
+        if lacks:
+            raise UnsupportedError(
+                f"Back end {to!r} cannot do this: {lacks[0]}.", hint="Leave it out, or change it."
+            )
     with ledger().transaction() as session:
         registry.insist(found.tag)
         existing = session.get(EndpointRow, name)
         wanted = options.merge(
             existing.options if existing and existing.desired != "absent" else {},
-            host=host,
-            uds=uds,
-            cpus=cpus,
-            memory=memory,
-            device=device,
-            bake=bake,
-            tls_certificate=tls_certificate,
-            tls_key=tls_key,
             group=group,
             detector=detector,
+            **asked,
         )
         token = ""
         if new_token or (options.needs_token(wanted) and "token_hash" not in wanted):
@@ -142,7 +163,7 @@ def deploy(
             endpoint=name,
             model=found.tag,
             backend=to,
-            window=window or (existing.window if existing else settings().window),
+            window=window or (existing.window if existing else taxiway_settings().window),
             workers=workers or (existing.workers if existing else 1),
             policies=dict(policies if policies is not None else existing.policies if existing else {}),
             port=port,
@@ -153,6 +174,52 @@ def deploy(
     agent_process.start()
     deployed = Endpoint(name, channel=channel, token=token)
     return deployed.wait(timeout) if wait else deployed
+
+
+def plan(
+    model: Model | str,
+    *,
+    to: str = "local",
+    endpoint: str | None = None,
+    workers: int | None = None,
+    policies: Mapping[str, str] | None = None,
+    **asked: Any,
+) -> Plan:
+    """Say what ``deploy`` with the same arguments would change, and what it would cost; change nothing.
+
+    Parameters
+    ----------
+    asked
+        Of ``deploy``: host, uds, cpus, memory, device, bake, tls_certificate, tls_key, settings.
+    """
+    from taxiway.control.reconcile import backend, reference
+    from taxiway.packaging import registry
+
+    found = registry.load(model if isinstance(model, str) else model.tag)
+    name = endpoint or found.name
+    with ledger().reading() as session:
+        existing = session.get(EndpointRow, name)
+    if existing is not None and existing.desired == "absent":
+        existing = None
+    wanted = options.merge(existing.options if existing else {}, **asked)
+    shadow = existing.shadow if existing and existing.shadow != found.tag else None
+    return backend(to).plan(
+        EndpointSpec(
+            name=name,
+            routing=Routing(reference(found.tag), reference(shadow) if shadow else None),
+            workers=workers or (existing.workers if existing else 1),
+            port=existing.port if existing else 0,
+            policies=dict(policies if policies is not None else existing.policies if existing else {}),
+            **options.fields(wanted),
+        )
+    )
+
+
+def _options_of(name: str) -> options.Options:
+    """Give the options of an endpoint; none where there is none of that name."""
+    with ledger().reading() as session:
+        row = session.get(EndpointRow, name)
+    return {} if row is None or row.desired == "absent" else dict(row.options or {})
 
 
 def endpoint(name: str, *, token: str = "") -> Endpoint:

@@ -32,15 +32,24 @@ class EndpointClient:
         The Unix socket on which it listens, if it does.
     certificate
         Its certificate, which is trusted beside the machine's authorities.
+    transport
+        What carries requests instead, where an endpoint is not asked over plain HTTP.
     """
 
     def __init__(
-        self, url: str, *, token: str = "", uds: Path | None = None, certificate: Path | None = None
+        self,
+        url: str,
+        *,
+        token: str = "",
+        uds: Path | None = None,
+        certificate: Path | None = None,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         import httpx
 
         self.url = url
-        transport = httpx.HTTPTransport(uds=str(uds)) if uds else None
+        if uds and transport is None:
+            transport = httpx.HTTPTransport(uds=str(uds))
         self._http = httpx.Client(
             base_url="http://localhost" if uds else url,
             headers={"authorization": f"Bearer {token}"} if token else None,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taxiway.control import agent_process, desired, options
+from taxiway.control import agent_process, desired, options, remote
 from taxiway.control import rules as rules_of
 from taxiway.control.client import EndpointClient
 from taxiway.control.ledger import actor, ledger, now, record
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from taxiway.packaging.model import Model
     from taxiway.shadow.compare import ShadowReport
 
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = remote.WAIT_SECONDS
 
 
 class Endpoint:
@@ -94,21 +94,22 @@ class Endpoint:
         with ledger().reading() as session:
             return desired.get(session, self.name), session.get(ObservationRow, self.name)
 
-    def wait(self, timeout: float = WAIT_SECONDS) -> Endpoint:
+    def wait(self, timeout: float | None = None) -> Endpoint:
         """Wait until what runs is what was asked for.
 
         Parameters
         ----------
         timeout
-            Seconds.
+            Seconds; as long as the back end usually takes if not given.
 
         Raises
         ------
         NotReadyError
             It did not get there in time; the message gives the back end's reason.
         """
-        deadline = time.monotonic() + timeout
-        next_check = time.monotonic() + 2
+        started = time.monotonic()
+        deadline = started + (remote.patience(self._state()[0].backend) if timeout is None else timeout)
+        next_check = started + 2
         while True:
             if time.monotonic() > next_check:
                 if not agent_process.status().running:
@@ -124,6 +125,14 @@ class Endpoint:
                     return self
                 if seen.status in ("FAILED", "DEGRADED") and not arrived and seen.reason:
                     break
+            # A back end that takes half an hour is not waited for where it does not even begin
+            if (
+                seen
+                and seen.status == "UNKNOWN"
+                and seen.reason
+                and time.monotonic() > started + WAIT_SECONDS
+            ):
+                break
             if time.monotonic() > deadline:
                 break
             time.sleep(0.02)
@@ -214,9 +223,11 @@ class Endpoint:
         """A connection that is kept open, to the present URL."""
         url = self.url
         if self._client is None or self._client.url != url:
-            wanted = options.fields(self._state()[0].options)
+            row, seen = self._state()
+            wanted = options.fields(row.options)
             self._client = EndpointClient(
                 url,
+                transport=remote.transport(row, seen),
                 token=self.token or os.environ.get("TAXIWAY_TOKEN", ""),
                 uds=wanted["uds"],
                 certificate=wanted["tls"].certificate if wanted["tls"] else None,

@@ -42,6 +42,7 @@ def merge(
     tls_key: str | Path | None = None,
     group: str | None = None,
     detector: str | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> Options:
     """Change an endpoint's options by what was given; None keeps what it has.
 
@@ -59,6 +60,8 @@ def merge(
         An empty one stops judging Models as rankings.
     detector
         One of ``DETECTORS``.
+    settings
+        What only the back end knows; None as a value takes a key away.
 
     Raises
     ------
@@ -91,6 +94,9 @@ def merge(
                 f"{detector!r} is not a change detector.", hint=f"Use one of {', '.join(DETECTORS)}."
             )
         given["detector"] = detector if detector != DETECTORS[0] else None
+    if settings is not None:
+        merged = {**before.get("settings", {}), **settings}
+        given["settings"] = {key: value for key, value in merged.items() if value is not None} or None
     after.update(given)
     return {name: value for name, value in after.items() if value is not None}
 
@@ -107,6 +113,7 @@ def fields(options: Mapping[str, Any] | None) -> dict[str, Any]:
         "token_hash": given.get("token_hash", ""),
         "tls": Tls(Path(tls["certificate"]), Path(tls["key"])) if tls else None,
         "uds": Path(uds) if uds else None,
+        "settings": given.get("settings", {}),
     }
 
 

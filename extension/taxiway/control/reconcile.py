@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -14,7 +14,17 @@ from urllib.parse import urlsplit
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from taxiway.backends import Backend, EndpointRef, EndpointSpec, ModelRef, Observation, Routing, Status
+from taxiway.backends import (
+    Backend,
+    Collecting,
+    EndpointRef,
+    EndpointSpec,
+    ModelRef,
+    Observation,
+    Paced,
+    Routing,
+    Status,
+)
 from taxiway.control import options
 from taxiway.control.lease import DeposedError
 from taxiway.control.ledger import Ledger, now, record
@@ -58,8 +68,8 @@ def _kind(name: str) -> type[Backend]:
 
 def specification(row: EndpointRow) -> EndpointSpec:
     """Say to a back end what the ledger asks for."""
-    live = _reference(row.live)
-    shadow = _reference(row.shadow) if row.shadow else None
+    live = reference(row.live)
+    shadow = reference(row.shadow) if row.shadow else None
     return EndpointSpec(
         name=row.name,
         routing=Routing(live, shadow),
@@ -70,7 +80,8 @@ def specification(row: EndpointRow) -> EndpointSpec:
     )
 
 
-def _reference(tag: str) -> ModelRef:
+def reference(tag: str) -> ModelRef:
+    """Say to a back end which Model is meant, and where its files lie."""
     model = registry.load(tag)
     return ModelRef(model.name, model.version, model.path)
 
@@ -139,6 +150,7 @@ class Reconciler:
         self.tried = row.generation
         try:
             row, observation = self._act(row, monotonic)
+            observation = self._collect(observation)
             self.failures = 0
         except (DeposedError, LedgerError):
             raise
@@ -148,6 +160,18 @@ class Reconciler:
             observation = self._failed(f"{type(error).__name__}: {error}")
         self._plan(row, observation, monotonic)
         self._write(row, observation)
+
+    def _collect(self, seen: Observation) -> Observation:
+        """Bring the prediction log here from where the back end keeps it; that it waits is no failure."""
+        if not isinstance(self._backend, Collecting) or seen.spool is None:
+            return seen
+        try:
+            self._backend.collect(EndpointRef(self.name), seen.spool)
+        except TaxiwayError as error:
+            return replace(
+                seen, notes=(*seen.notes, f"Its prediction log waits to be fetched: {error.message}")
+            )
+        return seen
 
     def _failed(self, reason: str) -> Observation:
         self.failures += 1
@@ -210,6 +234,8 @@ class Reconciler:
             pause = CALM_SECONDS if right else LOOK_SECONDS
             pause *= random.uniform(0.9, 1.1)  # noqa: S311 - so that not all look at once
             self._say("watching" if right else "mending")
+        if isinstance(self._backend, Paced):
+            pause = max(pause, self._backend.look_seconds)
         self.gone = row.desired == "absent" and not self.failures and seen.status is Status.ABSENT
         self.due = monotonic + pause
 
