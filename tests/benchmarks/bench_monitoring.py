@@ -212,6 +212,7 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=1000, help="of the false alarms")
     parser.add_argument("--only", nargs="*", help="parts: speed evidently verdicts alarms power webhook")
     options = parser.parse_args()
+    OUT.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         parts: dict[str, Callable[[], tuple[Found, list[Promise]]]] = {
@@ -227,13 +228,12 @@ def main() -> None:
             if not options.only or part in options.only:
                 figures[part], promised = measure()
                 promises += promised
+                OUT.write_text(json.dumps(figures, indent=1))
     print()
     for promise in promises:
         kept = "kept" if promise.kept else "NOT KEPT"
         bound = f"{'≤' if promise.at_most else '≥'} {promise.bound:g}"
         print(f"{promise.text}: {promise.measured:.3g} ({bound}) {kept}")
-    OUT.parent.mkdir(exist_ok=True)
-    OUT.write_text(json.dumps(figures, indent=1))
 
 
 if __name__ == "__main__":
