@@ -1,0 +1,136 @@
+"""The SageMaker back end in an emulated account, whose containers are real processes of the container's entry."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from taxiway.backends import EndpointSpec, Observation
+from taxiway_backends.sagemaker import SageMakerBackend
+from tests.backends.conformance import Subject
+from tests.models import BuiltModel
+
+if TYPE_CHECKING:
+    from tests.emulators.sagemaker import SageMakerEmulator
+
+#: Not looked at where containers are processes.
+IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/mine:1"
+
+
+class Cut(BaseException):
+    """The process ends here."""
+
+
+@dataclass
+class Endpoint(Subject):
+    """One endpoint of the SageMaker back end, and what a test does with it."""
+
+    backend: SageMakerBackend
+    account: SageMakerEmulator = field(kw_only=True)
+    image: str = IMAGE
+    seconds = 60.0
+    interruptions = ("before the model", "before the configuration", "before the endpoint", "before the tags")
+    facts = frozenset(("region", "account", "role", "bucket"))
+
+    def spec(self, live: int = 0, shadow: int | None = None, **more: Any) -> EndpointSpec:
+        given = {"role": self.account.role, "image": self.image, **more.pop("settings", {})}
+        return super().spec(live, shadow, settings=given, **more)
+
+    def ask(self, seen: Observation) -> str:
+        body = json.dumps({"records": self.models[0].rows(1)}).encode()
+        status, _, answer = self.backend.ask(self.ref, body, {"content-type": "application/json"})
+        assert status == 200, answer
+        return str(json.loads(answer)["model"])
+
+    def resources(self) -> list[str]:
+        """All that there is in the account but the prediction log, which comes as it is asked."""
+        found = [f"{kind} {name}" for kind, names in self.account.account().items() for name in names]
+        return [name for name in found if "/spool/" not in name]
+
+    def interrupt(self, spec: EndpointSpec, token: str, moment: str) -> None:
+        operation = {
+            "before the model": "create_model",
+            "before the configuration": "create_endpoint_config",
+            "before the endpoint": ("create_endpoint", "update_endpoint"),
+            "before the tags": "add_tags",
+        }[moment]
+        client = self.backend._find(self.name).session.client("sagemaker")
+        names = (operation,) if isinstance(operation, str) else operation
+        kept = {name: getattr(client, name) for name in names}
+
+        def cut(**_: Any) -> None:
+            raise Cut
+
+        for name in names:
+            setattr(client, name, cut)
+        try:
+            self.backend.apply(spec, token=token)
+        except Cut:
+            pass
+        finally:
+            for name, method in kept.items():
+                setattr(client, name, method)
+
+    def orphan(self) -> None:
+        """Leave a model and a configuration of an earlier design."""
+        client = self.account.client("sagemaker")
+        name = f"taxiway-{self.name}-{'0' * 12}"
+        tags = [{"Key": "taxiway:endpoint", "Value": self.name}]
+        container = {"Image": self.image}
+        client.create_model(
+            ModelName=name, PrimaryContainer=container, ExecutionRoleArn=self.account.role, Tags=tags
+        )
+        variant = {
+            "VariantName": "AllTraffic",
+            "ModelName": name,
+            "InstanceType": "ml.m5.large",
+            "InitialInstanceCount": 1,
+        }
+        client.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], Tags=tags)
+
+    @contextmanager
+    def in_doubt(self) -> Iterator[None]:
+        self.account.expire_credentials()
+        yield
+        self.account.renew_credentials()
+
+    @contextmanager
+    def out_of_order(self) -> Iterator[None]:
+        self.account.deny("sagemaker:CreateModel")
+        yield
+        self.account.release()
+
+
+@pytest.fixture(scope="session")
+def account_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SageMakerEmulator]:
+    pytest.importorskip("moto", reason="the emulator stands on moto: make test-sagemaker")
+    from tests.emulators.sagemaker import SageMakerEmulator
+
+    with SageMakerEmulator(tmp_path_factory.mktemp("sagemaker"), runner="process") as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def account(account_of_all: SageMakerEmulator, monkeypatch: pytest.MonkeyPatch) -> SageMakerEmulator:
+    for name, value in account_of_all.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TAXIWAY_SAGEMAKER_ROLE", account_of_all.role)
+    account_of_all.release()
+    return account_of_all
+
+
+@pytest.fixture
+def endpoint(
+    account: SageMakerEmulator, taxiway_home: Path, models: list[BuiltModel]
+) -> Iterator[Endpoint]:
+    one = Endpoint(SageMakerBackend(taxiway_home), models, account=account)
+    yield one
+    account.release()
+    account.renew_credentials()
+    one.backend.destroy(one.ref, token="end")
