@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from taxiway.control import apprising, messages, notices, outbox, senders, sinks
+from taxiway.control import apprising, messages, notices, outbox, rules, senders, sinks
 from taxiway.control.delivery import Delivery
 from taxiway.control.ledger import Ledger
-from taxiway.control.tables import DeliveryRow
+from taxiway.control.tables import DeliveryRow, RuleRow
 from taxiway.errors import InputError
 from taxiway.monitoring.context import firing
 from tests.control.receivers import Receiver, receiver  # noqa: F401 - fixture
@@ -272,3 +272,12 @@ def test_a_pending_alert_of_a_rule_that_is_gone_or_off_does_not_fire(book: Ledge
         assert not notices.are_ripe(session, {"rain": []}, later)
         assert not notices.are_ripe(session, {"rain": [off]}, later)
         assert notices.are_ripe(session, {"rain": [on]}, later)
+
+
+@in_sqlite
+def test_a_stored_rule_that_cannot_be_read_is_listed_as_off_beside_the_others(book: Ledger) -> None:  # noqa: F811
+    with book.transaction() as session:
+        session.add(RuleRow(endpoint="", name="old", definition={"metric": "gone"}, actor="t", created=NOW))
+    (entry,) = [one for one in rules.listed(book) if one["name"] == "old"]
+    assert not entry["enabled"]
+    assert "is not a metric" in entry["about"]

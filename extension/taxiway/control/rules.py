@@ -146,15 +146,19 @@ def listed(ledger: Ledger, endpoint: str | None = None) -> list[Json]:
         rows = session.scalars(query).all()
     entries: list[Json] = []
     for row in rows:
-        spec = parse_rule({"name": row.name, **row.definition})
+        try:
+            spec = parse_rule({"name": row.name, **row.definition})
+            enabled, about, severity = spec.enabled, spec.about, spec.severity
+        except InputError as error:  # of another version: it holds no more, and is shown so
+            enabled, about, severity = False, error.message, None
         entries.append(
             {
                 "name": row.name,
                 "endpoint": row.endpoint,
                 "default": row.name in DEFAULT_RULES,
-                "enabled": spec.enabled,
-                "about": spec.about,
-                "severity": spec.severity,
+                "enabled": enabled,
+                "about": about,
+                "severity": severity,
                 "definition": row.definition,
                 "actor": row.actor,
                 "created": row.created.isoformat(),
