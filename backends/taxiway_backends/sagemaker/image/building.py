@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import tarfile
 import tempfile
 import time
@@ -21,6 +20,7 @@ from typing import Any, Literal
 
 from taxiway.errors import BackendError
 from taxiway_backends.sagemaker.image.context import (
+    BASE_VARIABLE,
     PACKAGES,
     SOURCE,
     Progress,
@@ -33,8 +33,6 @@ from taxiway_backends.sagemaker.image.context import (
 from taxiway_backends.sagemaker.image.engine import Engine, find_engine
 from taxiway_backends.sagemaker.image.layers import EPOCH, Layer
 
-#: Names an image to stand on instead of Taxiway's own base; it has Python 3.11, as ``python3``.
-BASE_VARIABLE = "TAXIWAY_IMAGE_BASE"
 REPOSITORY = "taxiway"
 MOST_BYTES = 10 * 2**30
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -100,9 +98,8 @@ def build(
         Something of it could not be had, or the engine that is needed is not there.
     """
     cache = cache or default_cache()
-    base = base or os.environ.get(BASE_VARIABLE) or ""
-    recipe = Recipe.of(model_path, cache)
-    digest = recipe.digest if not base else hashlib.sha256(f"{recipe.digest} {base}".encode()).hexdigest()
+    recipe = Recipe.of(model_path, cache, base)
+    base, digest = recipe.own_base, recipe.digest
     tag = f"{REPOSITORY}:{digest[:16]}"
     if how == "layers" and base:
         raise BackendError(

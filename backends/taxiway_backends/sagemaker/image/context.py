@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -22,6 +23,10 @@ PACKAGES = "opt/taxiway/packages"
 SOURCE = "opt/taxiway/source"
 #: Changed whenever an image of the same lock and source would be made otherwise.
 RECIPE = "1"
+#: Names an image to stand on instead of Taxiway's own base; it has Python 3.11, as ``python3``.
+BASE_VARIABLE = "TAXIWAY_IMAGE_BASE"
+#: Of the cache: some 60 MB each.
+MOST_LAYERS = 24
 DOCKERFILE = Path(__file__).with_name("Dockerfile")
 _COPIED = ("signature.py", "py.typed")
 _INIT = '"""Taxiway\'s serving runtime, as it was when the image was built."""\n'
@@ -44,21 +49,31 @@ def default_cache() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What an image is made of: its base, its packages and Taxiway's source, and nothing of the Model."""
+    """What an image is made of: its base, its packages and Taxiway's source, and nothing of the Model.
+
+    Parameters
+    ----------
+    own_base
+        An image to stand on instead of ``base``.
+    """
 
     base: BaseLock
     lock: str
     source: Path
+    own_base: str = ""
 
     @classmethod
-    def of(cls, model: Path, cache: Path) -> Recipe:
+    def of(cls, model: Path, cache: Path, own_base: str | None = None) -> Recipe:
         """Read a Model's, resolving its lock where that was not done before."""
-        return cls(BaseLock.read(), environment_lock(model, cache), Path(taxiway.__file__).resolve().parent)
+        lock, source = environment_lock(model, cache), Path(taxiway.__file__).resolve().parent
+        own = os.environ.get(BASE_VARIABLE, "") if own_base is None else own_base
+        return cls(BaseLock.read(), lock, source, own)
 
     @property
     def digest(self) -> str:
         """The SHA-256 of all, in hexadecimal."""
-        parts = (RECIPE, self.base.digest, self.lock, self.source_digest, DOCKERFILE.read_text("utf-8"))
+        base = self.own_base or self.base.digest
+        parts = (RECIPE, base, self.lock, self.source_digest, DOCKERFILE.read_text("utf-8"))
         return _digest("\n".join(parts).encode())
 
     @property
@@ -103,6 +118,15 @@ def layers(recipe: Recipe, cache: Path, progress: Progress = silent) -> tuple[La
     """
     folder = cache / "layers"
     folder.mkdir(parents=True, exist_ok=True)
+    # Two deploys at once: the second finds what the first has made.
+    with (cache / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = _make(recipe, cache, folder, progress)
+        _forget(folder, keep={layer.path for layer in made})
+    return made
+
+
+def _make(recipe: Recipe, cache: Path, folder: Path, progress: Progress) -> tuple[Layer, Layer, Layer]:
     root: list[Path] = []
 
     def base() -> Path:
@@ -114,6 +138,7 @@ def layers(recipe: Recipe, cache: Path, progress: Progress = silent) -> tuple[La
     def made(name: str, tree: Callable[[Path], Path]) -> Callable[[], Layer]:
         path = folder / f"{name}.tar.gz"
         if (kept := read_layer(path)) is not None:
+            os.utime(path)
             return lambda: kept
         base()
 
@@ -194,6 +219,15 @@ def _install(lock: str, folder: Path) -> None:
     shutil.rmtree(folder / "bin", ignore_errors=True)
     for left in (folder / ".lock", *folder.glob("*.dist-info/uv_cache.json"), *folder.rglob("__pycache__")):
         shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+def _forget(folder: Path, keep: set[Path]) -> None:
+    """Remove the layers that were not used for longest, beyond ``MOST_LAYERS``."""
+    kept = sorted(folder.glob("*.tar.gz"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in kept[MOST_LAYERS:]:
+        if path not in keep:
+            path.unlink()
+            path.with_name(f"{path.name}.json").unlink(missing_ok=True)
 
 
 def _digest(content: bytes) -> str:

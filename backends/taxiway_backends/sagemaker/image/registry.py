@@ -88,12 +88,21 @@ def push(image: LocalImage, registry: Registry, repository: str, *, progress: Pr
     with httpx.Client(base_url=registry.url, auth=auth, timeout=_TIMEOUT, follow_redirects=True) as client:
         repo = _Repository(client, registry, repository)
         progress(f"push to {registry.host}/{repository}")
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda layer: repo.blob(layer.digest, layer.size, layer.path), image.layers))
-        repo.blob(config_digest, len(image.config), image.config)
-        repo.manifest(tag, manifest)
-        digest = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
-        media_type = repo.look(tag, manifest)
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                with ThreadPoolExecutor(4) as pool:
+                    list(
+                        pool.map(lambda layer: repo.blob(layer.digest, layer.size, layer.path), image.layers)
+                    )
+                repo.blob(config_digest, len(image.config), image.config)
+                repo.manifest(tag, manifest)
+                media_type = repo.look(tag, manifest)
+                break
+            except _Interrupted as error:
+                if not left:
+                    raise error.told from error
+                time.sleep(1.0)  # what has arrived is not sent again
+    digest = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
     return Pushed(f"{registry.host}/{repository}:{tag}", digest, media_type)
 
 
@@ -107,20 +116,13 @@ class _Repository:
         """Upload a blob, if it is not there."""
         if self._ask("HEAD", f"blobs/{digest}", allow=(404,)).status_code == 200:
             return
-        for left in reversed(range(_ATTEMPTS)):
-            try:
-                begun = self._ask("POST", "blobs/uploads/", headers={"Content-Length": "0"})
-                place = urljoin(str(begun.request.url), begun.headers["location"])
-                length = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-                sent = self._ask("PATCH", place, headers=length, content=_pieces(content))
-                place = urljoin(str(sent.request.url), sent.headers["location"])
-                end = httpx.URL(place).copy_merge_params({"digest": digest})
-                self._ask("PUT", str(end), headers={"Content-Length": "0"})
-                return
-            except _Interrupted as error:
-                if not left:
-                    raise error.told from error
-                time.sleep(1.0)
+        begun = self._ask("POST", "blobs/uploads/", headers={"Content-Length": "0"})
+        place = urljoin(str(begun.request.url), begun.headers["location"])
+        length = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        sent = self._ask("PATCH", place, headers=length, content=_pieces(content))
+        place = urljoin(str(sent.request.url), sent.headers["location"])
+        end = httpx.URL(place).copy_merge_params({"digest": digest})
+        self._ask("PUT", str(end), headers={"Content-Length": "0"})
 
     def manifest(self, tag: str, manifest: bytes) -> None:
         """Give the image its tag."""

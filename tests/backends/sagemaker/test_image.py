@@ -1,0 +1,312 @@
+"""Images: the same lock gives the same digest; tried before, and looked at after, they are pushed."""
+
+from __future__ import annotations
+
+import dataclasses
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from taxiway.errors import BackendError
+from taxiway_backends.sagemaker import image
+from taxiway_backends.sagemaker.image import debian, trying
+from taxiway_backends.sagemaker.image.base import make_base
+from taxiway_backends.sagemaker.image.context import Recipe, layers
+from taxiway_backends.sagemaker.image.engine import Engine, find_engine
+from taxiway_backends.sagemaker.image.layers import write_layer
+from taxiway_backends.sagemaker.image.registry import MANIFEST
+from tests.emulators import registry as ecr
+from tests.models import BuiltModel, build_model
+
+ROOT = Path(__file__).parents[3]
+#: Shared by all tests and kept between runs: a cold one takes most of a minute.
+CACHE = Path(os.environ.get("TAXIWAY_IMAGE_CACHE") or ROOT / ".make" / "images")
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> BuiltModel:
+    return build_model(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def built(model: BuiltModel) -> image.LocalImage:
+    return image.build(model.path, cache=CACHE)
+
+
+@pytest.fixture
+def without_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine without docker and podman."""
+    monkeypatch.setattr(trying, "find_engine", lambda: None)
+
+
+@pytest.fixture
+def engine() -> Engine:
+    found = find_engine()
+    if found is None:
+        pytest.skip("NOT TESTED: neither docker nor podman answers here")
+    return found
+
+
+def names(built: image.LocalImage) -> list[str]:
+    found = []
+    for layer in built.layers:
+        with tarfile.open(layer.path) as archive:
+            found += archive.getnames()
+    return found
+
+
+def test_an_image_has_what_serves_and_nothing_else(built: image.LocalImage) -> None:
+    config = json.loads(built.config)["config"]
+    assert config["Entrypoint"] == ["python3", "-m", "taxiway.serving.container"]
+    assert config["Cmd"] == ["serve"]
+    assert config["User"] == "root"
+    assert config["ExposedPorts"] == {"8080/tcp": {}}
+    assert built.size_bytes < 450e6
+    found = names(built)
+    programs = {Path(name).name for name in found if name.startswith("usr/bin/")}
+    assert {"python3", "sh"} <= programs
+    assert programs.isdisjoint({"gcc", "cc", "make", "apt-get", "dpkg", "pip"})
+    packages = {name.split("/")[3] for name in found if name.startswith("opt/taxiway/packages/")}
+    assert {"onnxruntime", "numpy", "obstore"} <= packages
+    absent = ("jupyterlab", "whylogs", "papermill", "bentoml", "pandas", "boto3", "sagemaker", "pip")
+    assert packages.isdisjoint(absent)
+    own = {name.split("/")[4] for name in found if name.startswith("opt/taxiway/source/taxiway/")}
+    assert own == {"__init__.py", "serving", "signature.py", "py.typed", "__pycache__"}
+
+
+def test_the_dockerfile_says_what_a_put_together_image_is(built: image.LocalImage) -> None:
+    text = image.context.__globals__["DOCKERFILE"].read_text()
+    config = json.loads(built.config)["config"]
+    assert f"ENTRYPOINT {json.dumps(config['Entrypoint'])}" in text
+    assert f"CMD {json.dumps(config['Cmd'])}" in text
+    assert all(setting in text for setting in config["Env"])
+    assert all(line["created_by"] in text for line in json.loads(built.config)["history"])
+
+
+def test_the_same_lock_gives_the_same_digest_and_another_lock_another(
+    model: BuiltModel, tmp_path: Path, built: image.LocalImage
+) -> None:
+    other = build_model(tmp_path, c=0.01)
+    assert other.version != model.version
+    assert image.build(other.path, cache=CACHE).digest == built.digest
+    (other.path / "requirements.txt").write_text("orjson==3.11.4\n")
+    assert image.lock_digest(other.path, cache=CACHE) != image.lock_digest(model.path, cache=CACHE)
+
+
+def test_layers_made_twice_are_the_same_byte_for_byte(tmp_path: Path, built: image.LocalImage) -> None:
+    lock = debian.BaseLock.read()
+    shutil.copytree(CACHE / "debian", tmp_path / "debian")
+    base = write_layer(make_base(tmp_path, lock), tmp_path / "base.tar.gz")
+    assert (base.diff_id, base.digest) == (built.layers[0].diff_id, built.layers[0].digest)
+    # A small lock stands for the large one: all of its wheels would take long.
+    (tmp_path / "requirements.txt").write_text("uvicorn==0.38.0\norjson==3.11.4\n")
+    recipe = Recipe.of(tmp_path, tmp_path)
+    first = layers(recipe, tmp_path)
+    shutil.rmtree(tmp_path / "layers")
+    second = layers(recipe, tmp_path)
+    assert [layer.digest for layer in first] == [layer.digest for layer in second]
+    changed = dataclasses.replace(recipe, source=_changed_source(recipe.source, tmp_path))
+    assert changed.digest != recipe.digest
+    assert changed.packages_digest == recipe.packages_digest
+
+
+def _changed_source(source: Path, folder: Path) -> Path:
+    for name in ("serving", "signature.py", "py.typed"):
+        if (source / name).is_dir():
+            shutil.copytree(source / name, folder / "source" / name)
+        else:
+            shutil.copy(source / name, folder / "source" / name)
+    with (folder / "source" / "serving" / "block.py").open("a") as file:
+        file.write("# changed\n")
+    return folder / "source"
+
+
+@pytest.mark.usefixtures("without_engine")
+def test_without_any_daemon_an_image_is_tried_where_it_is_unpacked(
+    model: BuiltModel, built: image.LocalImage, tmp_path: Path
+) -> None:
+    tried = image.try_out(built, model.path)
+    assert tried.how == "unpacked"
+    assert tried.rows == 10
+
+    wrong = tmp_path / "wrong"
+    shutil.copytree(model.path, wrong)
+    (wrong / "model.onnx").write_bytes(b"no model")
+    with pytest.raises(BackendError, match=r"ended before it answered\. Its log ends: .*model\.onnx"):
+        image.try_out(built, wrong)
+
+
+def test_docker_runs_the_very_image_and_builds_its_context(
+    model: BuiltModel, built: image.LocalImage, engine: Engine, tmp_path: Path
+) -> None:
+    tried = image.try_out(built, model.path)
+    assert tried.how == engine.name
+    known = engine.call("inspect", "--format", "{{.Id}}", built.tag, failed="inspect")
+    assert known == built.digest
+    # Its files are the image's own: Debian's Python, not this machine's.
+    said = subprocess.run(
+        [
+            engine.name,
+            "run",
+            "--rm",
+            "--entrypoint",
+            "python3",
+            built.tag,
+            "-c",
+            "import sys; print(sys.version)",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert said.startswith("3.11.2 ")
+
+    with_docker = image.build(model.path, cache=CACHE, how=engine.name)  # type: ignore[arg-type]
+    assert with_docker.how == engine.name
+    assert image.try_out(with_docker, model.path).rows == 10
+    assert json.loads(with_docker.config)["config"]["Entrypoint"] == [
+        "python3",
+        "-m",
+        "taxiway.serving.container",
+    ]
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[ecr.Registry]:
+    if not ecr.installed():
+        pytest.skip("NOT TESTED: docker-registry is not installed here")
+    running = ecr.Registry(tmp_path / "registry")
+    running.start()
+    yield running
+    running.stop()
+
+
+def test_a_push_arrives_with_docker_media_types_and_is_sent_once(
+    built: image.LocalImage, registry: ecr.Registry
+) -> None:
+    target = image.Registry(f"http://{registry.host}", registry.user, registry.password)
+    pushed = image.push(built, target, "taxiway")
+    assert pushed.media_type == MANIFEST
+    assert pushed.uri == f"{registry.host}/taxiway:{built.tag.partition(':')[2]}"
+    found = registry.manifest("taxiway", built.tag.partition(":")[2])
+    assert found is not None
+    assert (found.digest, found.media_type) == (pushed.digest, MANIFEST)
+    assert json.loads(found.text)["config"]["digest"] == built.digest
+    blobs = registry.folder / "data"
+    before = sorted((path, path.stat().st_mtime_ns) for path in blobs.rglob("data"))
+    assert image.push(built, target, "taxiway") == pushed
+    assert sorted((path, path.stat().st_mtime_ns) for path in blobs.rglob("data")) == before
+
+    wrong = image.Registry(f"http://{registry.host}", "AWS", "expired")
+    with pytest.raises(BackendError, match=f"{registry.host} refuses to let AWS push to taxiway") as told:
+        image.push(built, wrong, "taxiway")
+    assert "expired" in told.value.hint
+    assert "expired" not in told.value.message
+
+
+def test_what_was_pushed_can_be_pulled(
+    built: image.LocalImage, registry: ecr.Registry, engine: Engine
+) -> None:
+    target = image.Registry(f"http://{registry.host}", registry.user, registry.password)
+    pushed = image.push(built, target, "taxiway")
+    login = [engine.name, "login", "--username", registry.user, "--password-stdin", registry.host]
+    subprocess.run(login, input=registry.password, text=True, check=True, capture_output=True)
+    try:
+        engine.call("pull", pushed.uri, failed="pull")
+        assert engine.call("inspect", "--format", "{{.Id}}", pushed.uri, failed="look") == built.digest
+    finally:
+        engine.call("rmi", pushed.uri, failed="clean")
+        engine.call("logout", registry.host, failed="clean")
+
+
+class Faulty(http.server.BaseHTTPRequestHandler):
+    """A registry that fails in the midst of the first upload, and gives back OCI manifests."""
+
+    failures = 1
+    manifest = b""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def _answer(self, status: int, body: bytes = b"", **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_HEAD(self) -> None:
+        self._answer(404)
+
+    def do_POST(self) -> None:
+        self._answer(202, Location="/v2/taxiway/blobs/uploads/1?state=x")
+
+    def do_PATCH(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        if type(self).failures:
+            type(self).failures -= 1
+            self._answer(503)
+        else:
+            self._answer(202, Location="/v2/taxiway/blobs/uploads/1?state=y")
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if "manifests" in self.path:
+            type(self).manifest = body
+        else:
+            assert "state=y" in self.path
+            assert "digest=sha256" in self.path
+        self._answer(201)
+
+    def do_GET(self) -> None:
+        self._answer(200, type(self).manifest, Content_Type="application/vnd.oci.image.manifest.v1+json")
+
+
+def test_an_upload_that_breaks_is_repeated_and_an_oci_manifest_is_noticed(built: image.LocalImage) -> None:
+    small = dataclasses.replace(built, layers=built.layers[2:])
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Faulty) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        target = image.Registry(f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(BackendError, match=r"oci\.image\.manifest\.v1\+json: SageMaker would refuse it"):
+            image.push(small, target, "taxiway")
+        server.shutdown()
+    assert Faulty.failures == 0
+    with pytest.raises(BackendError, match="could not be reached"):
+        image.push(small, image.Registry("http://127.0.0.1:9"), "taxiway")
+
+
+def test_a_package_that_is_not_what_was_pinned_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = debian.BaseLock.read()
+    package = dataclasses.replace(lock.packages[0], sha256="0" * 64)
+    monkeypatch.setattr(debian, "ARCHIVE", "http://127.0.0.1:9")
+    with pytest.raises(BackendError, match=f"{package.name} .* could not be had"):
+        debian.fetch(package, lock.time, tmp_path)
+    assert not (tmp_path / package.sha256).exists()
+
+
+def test_a_pin_that_no_index_has_is_told_by_name(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("orjson==0.0.0.1\n")
+    with pytest.raises(BackendError, match=r"could not be resolved: .*orjson") as told:
+        image.lock_digest(tmp_path, cache=tmp_path)
+    assert "requirements.txt" in told.value.hint
+
+
+def test_a_base_of_ones_own_is_another_image(
+    model: BuiltModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    plain = image.lock_digest(model.path, cache=CACHE)
+    monkeypatch.setenv("TAXIWAY_IMAGE_BASE", "registry.example/python@sha256:00")
+    assert image.lock_digest(model.path, cache=CACHE) != plain
+    with pytest.raises(BackendError, match="is built by Docker or podman"):
+        image.build(model.path, cache=CACHE, how="layers")
