@@ -12,7 +12,7 @@ import pytest
 from taxiway.control.api import deploy, endpoint
 from taxiway.control.client import EndpointClient
 from taxiway.demo import weather
-from taxiway.errors import RequestError
+from taxiway.errors import InputError, RequestError
 
 DAYS = weather.days()[weather.FEATURES].head(20)
 
@@ -61,3 +61,10 @@ def test_with_a_token_and_tls_and_then_on_a_unix_socket(
     assert moved.url == f"unix://{uds}"
     assert moved.predict(DAYS)["label"].tolist() == answer["label"].tolist()
     assert uds.stat().st_mode & 0o077 == 0
+
+
+def test_times_that_cannot_be_read_are_refused_before_anything_is_sent() -> None:
+    nowhere = EndpointClient("http://127.0.0.1:9")
+    for wrong in ("soon", object(), "9" * 30):
+        with pytest.raises(InputError, match="time cannot be read"):
+            nowhere.predict(DAYS.head(1), times=[wrong])

@@ -21,7 +21,7 @@ from vega_datasets import data
 
 import taxiway
 from taxiway.errors import InputError, NotFoundError
-from taxiway.monitoring import profiles
+from taxiway.monitoring import backfill, profiles
 from taxiway.monitoring.backfill import Chunk, Recipe, profile_chunk, profile_files, profile_frame
 from taxiway.monitoring.slices import slicings
 
@@ -131,8 +131,8 @@ def test_rows_without_a_time_and_of_the_future_are_kept_and_told(tmp_path):
         ("without-time.bin", 2),
     ]
     assert made.findings == [
-        "2 rows have no time in 'at'; they have a profile of their own.",
-        "1 rows are of the future; is 'at' in another zone or unit?",
+        "2 rows have no time in 'at', and a profile without a window.",
+        "1 row is of the future; is 'at' in another zone or unit?",
     ]
 
 
@@ -176,9 +176,20 @@ def test_what_cannot_be_read_is_named_and_nothing_is_written(files, tmp_path):
     fails(tmp_path / "torn.parquet", "torn.parquet cannot be read")
     (tmp_path / "bits.parquet").write_bytes(whole[:40] + b"\x00" * 400 + whole[440:])
     fails(tmp_path / "bits.parquet", "bits.parquet cannot be read")
-    (tmp_path / "late.csv").write_text("x\n" + "1\n" * 5_000_000 + "word\n")
-    fails(tmp_path / "late.csv", "late.csv cannot be read")
+    (tmp_path / "ragged.csv").write_text("x,y\n1,2\n3,4,5\n")
+    fails(tmp_path / "ragged.csv", "ragged.csv cannot be read: .* got 3")
     fails(files, "no column 'when'", time="when")
+
+
+def test_a_csv_that_turns_to_other_types_late_keeps_every_value(tmp_path, monkeypatch):
+    monkeypatch.setattr(backfill, "_CSV_BLOCK", 1024)
+    late = tmp_path / "late.csv"
+    late.write_text("x,y\n" + "1,2.5\n" * 1000 + "word,\n,soon\n2,0.5\n")
+    (made,) = profile_files(late, tmp_path / "out", Recipe()).profiles
+    seen = profiles.summary(made.view())
+    told = {name: {kind: n for kind, n in one.types.items() if n} for name, one in seen.items()}
+    assert told == {"x": {"integral": 1001, "string": 1}, "y": {"fractional": 1001, "string": 1}}
+    assert (seen["x"].nulls, seen["y"].nulls, seen["x"].maximum, made.rows) == (1, 1, 2.0, 1003)
 
 
 def test_an_error_in_another_process_arrives_as_it_is(files, tmp_path):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -169,3 +170,22 @@ def test_importing_monitoring_does_not_import_whylogs_or_pandas():
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_broken_file_is_told_in_one_sentence_and_whylogs_says_nothing_beside_it(tmp_path):
+    path = write(profile(pd.DataFrame({"x": range(100)})), tmp_path / "p.bin")
+    path.write_bytes(path.read_bytes()[:100])
+    script = (
+        "import sys; from pathlib import Path; from taxiway.monitoring.profiles import read\n"
+        "try: read(Path(sys.argv[1]))\nexcept Exception as error: print(type(error).__name__)"
+    )
+    extension = Path(profiles.__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(extension)},
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("CorruptionError\n", "")

@@ -168,8 +168,9 @@ def _drifted(found: list[dict[str, Any]]) -> list[str]:
 
 
 def _table(rows: list[dict[str, Any]], title: str, *, compared: bool, last: dict[str, str]) -> None:
+    rest = "without a time" if any(row["start"] for row in rows) else "all"
     columns: dict[str, Any] = {
-        "WINDOW": lambda row: row["start"].strftime("%Y-%m-%d %H:%M") if row["start"] else "all",
+        "WINDOW": lambda row: row["start"].strftime("%Y-%m-%d %H:%M") if row["start"] else rest,
         "SLICE": lambda row: row.get("slice", ""),
         "ROWS": "rows",
     }

@@ -76,7 +76,7 @@ class EndpointClient:
         ids
             n prediction ids; made by the endpoint if not given.
         times
-            n times of the data itself; the time of the request if not given.
+            n times of the data itself (without a zone: UTC); the time of the request if not given.
 
         Returns
         -------
@@ -96,7 +96,12 @@ class EndpointClient:
         if ids is not None:
             body["ids"] = [str(value) for value in ids]
         if times is not None:
-            body["times"] = [pd.Timestamp(value).isoformat() for value in times]
+            try:
+                body["times"] = [pd.Timestamp(value).isoformat() for value in times]
+            except (TypeError, ValueError, OverflowError) as error:
+                raise InputError(
+                    f"A time cannot be read: {error}.", hint="Give datetimes, or texts in ISO 8601."
+                ) from error
         answer = self._post("/predict", body)
         return pd.DataFrame(answer["predictions"], index=rows.index)
 

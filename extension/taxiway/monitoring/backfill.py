@@ -8,10 +8,11 @@ rows nor on that of windows.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -173,8 +174,17 @@ def profile_frame(
 
 
 def profile_chunk(chunk: Chunk, recipe: Recipe) -> list[Piece]:
-    """Profile a chunk, a batch of rows at a time: the one function that every engine maps."""
-    return _pieces(map(_frame_of, _batches(chunk)), recipe, chunk.url)
+    """Profile a chunk, a batch of rows at a time: the one function that every engine maps.
+
+    Where a CSV's column turns out to be of other types than its beginning, the chunk is read once more.
+    """
+    mixed: set[str] = set()
+    while True:
+        try:
+            frames = (_frame_of(table, mixed) for table in _batches(chunk, mixed))
+            return _pieces(frames, recipe, chunk.url)
+        except _MixedError as error:
+            mixed.add(error.column)
 
 
 def chunks_of(data: str | os.PathLike[str]) -> tuple[list[Chunk], int]:
@@ -212,17 +222,29 @@ def chunks_of(data: str | os.PathLike[str]) -> tuple[list[Chunk], int]:
     return chunks, size
 
 
-def _batches(chunk: Chunk) -> Iterator[pa.Table]:
+class _MixedError(Exception):
+    """A column of a CSV has values of another type than its first ones."""
+
+    def __init__(self, column: str) -> None:
+        super().__init__(column)
+        self.column = column
+
+
+def _batches(chunk: Chunk, mixed: Collection[str]) -> Iterator[pa.Table]:
     import pyarrow as pa
     import pyarrow.csv as csv
     import pyarrow.parquet as pq
     from fsspec.core import open as open_url
 
+    names: list[str] = []
     try:
         with open_url(chunk.url, "rb", compression="infer") as file:
             if chunk.group is None:
                 options = csv.ReadOptions(block_size=_CSV_BLOCK)
-                for batch in csv.open_csv(file, read_options=options):
+                types = csv.ConvertOptions(column_types=dict.fromkeys(mixed, pa.string()))
+                reader = csv.open_csv(file, read_options=options, convert_options=types)
+                names = reader.schema.names
+                for batch in reader:
                     yield pa.Table.from_batches([batch])
             else:
                 parquet = pq.ParquetFile(file)
@@ -232,15 +254,26 @@ def _batches(chunk: Chunk) -> Iterator[pa.Table]:
                 for batch in parquet.iter_batches(BATCH_ROWS, row_groups=groups):
                     yield pa.Table.from_batches([batch])
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        what = str(error).splitlines()[0]
-        hint = "A CSV column must be of one type throughout; else write it as Parquet of text."
+        what = str(error).splitlines()[0].rstrip(".")
+        place = re.match(r"In CSV column #(\d+):.*CSV conversion error", what)
+        if place is not None and names and names[int(place[1])] not in mixed:
+            raise _MixedError(names[int(place[1])]) from error
+        hint = "Every row must have as many fields as the header, in UTF-8; or write it as Parquet."
         raise InputError(f"{chunk.url} cannot be read: {what}.", hint=hint) from error
 
 
-def _frame_of(table: pa.Table) -> pd.DataFrame:
+def _frame_of(table: pa.Table, mixed: Collection[str]) -> pd.DataFrame:
+    """Give a batch as pandas; in ``mixed`` columns what is a number is one, and all else is text."""
     import pandas as pd
+    import pyarrow.csv as csv
 
     frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
+    for name in mixed:
+        values = frame[name].astype(object)
+        values = values.mask(values.isin(csv.ConvertOptions().null_values), None)
+        numeric = pd.to_numeric(values, errors="coerce").notna()
+        values[numeric] = pd.to_numeric(values[numeric]).astype(object)
+        frame[name] = values
     return frame
 
 
@@ -367,10 +400,12 @@ def _findings(made: Sequence[Profiled], recipe: Recipe, now: datetime) -> list[s
     if recipe.time:
         lost = sum(one.rows for one in whole if one.start is None)
         if lost:
-            found.append(f"{lost:,} rows have no time in {recipe.time!r}; they have a profile of their own.")
+            rows = "1 row has" if lost == 1 else f"{lost:,} rows have"
+            found.append(f"{rows} no time in {recipe.time!r}, and a profile without a window.")
         future = sum(one.rows for one in whole if one.start is not None and one.start > now)
         if future:
-            found.append(f"{future:,} rows are of the future; is {recipe.time!r} in another zone or unit?")
+            rows = "1 row is" if future == 1 else f"{future:,} rows are"
+            found.append(f"{rows} of the future; is {recipe.time!r} in another zone or unit?")
     if not sum(one.rows for one in whole):
         found.append("There are no rows.")
     return found

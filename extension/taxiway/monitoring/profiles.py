@@ -8,6 +8,7 @@ with its usage statistics off.
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Iterable
@@ -65,6 +66,7 @@ def _whylogs() -> ModuleType:
         import whylogs.core as core
         import whylogs.core.datatypes as datatypes
     usage_stats._TELEMETRY_DISABLED = True  # should whylogs have been imported before the variable was set
+    logging.getLogger("whylogs").addHandler(logging.NullHandler())  # what it says of a broken file, we say
     datatypes.np = _NumpyForWhylogs("numpy")
     if not hasattr(core.DatasetProfileView, "metadata"):  # whylogs 1.1, which the SageMaker SDK needs
         core.DatasetProfileView.metadata = property(_metadata_of)
