@@ -22,7 +22,7 @@ from taxiway_backends.sagemaker.image.lock import environment_lock, target, uv
 PACKAGES = "opt/taxiway/packages"
 SOURCE = "opt/taxiway/source"
 #: Changed whenever an image of the same lock and source would be made otherwise.
-RECIPE = "1"
+RECIPE = "2"
 #: Names an image to stand on instead of Taxiway's own base; it has Python 3.11, as ``python3``.
 BASE_VARIABLE = "TAXIWAY_IMAGE_BASE"
 #: Of the cache: some 60 MB each.

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -93,20 +94,22 @@ class Engine:
             )
             # Copied, not mounted: the engine may be on another machine, or in a virtual one.
             self.call("cp", f"{model}/.", f"{name}:/opt/ml/model/live", failed=failed)
+            started = time.monotonic()
             self.call("start", name, failed=failed)
             port = self.call("port", name, "8080/tcp", failed=failed).splitlines()[0].rpartition(":")[2]
-            yield RunningImage(self, name, f"http://127.0.0.1:{port}")
+            yield RunningImage(self, name, f"http://127.0.0.1:{port}", started)
         finally:
             self.call("rm", "--force", "--volumes", name, failed=f"{name} could not be removed")
 
 
 @dataclass(frozen=True, slots=True)
 class RunningImage:
-    """A container of an engine."""
+    """A container of an engine, and when it was started, by ``time.monotonic``."""
 
     engine: Engine
     name: str
     url: str
+    started: float
 
     @property
     def running(self) -> bool:

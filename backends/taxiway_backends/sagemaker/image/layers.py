@@ -15,7 +15,7 @@ from typing import IO, Any, cast
 
 #: 1980-01-01: Python's zip files know no earlier time, and some tools take 0 for no time at all.
 EPOCH = 315_532_800
-_LEVEL = 5
+_LEVEL = 4
 _PIECE = 2**20
 
 

@@ -55,6 +55,8 @@ class _Running(Protocol):
     @property
     def url(self) -> str: ...
     @property
+    def started(self) -> float: ...
+    @property
     def running(self) -> bool: ...
     def log(self) -> str: ...
     def stop(self) -> int: ...
@@ -92,14 +94,12 @@ def try_out(
         hand_over(image, engine)
     progress("the image is tried with the Model's sample")
     with contextlib.ExitStack() as stack:
-        started = time.monotonic()
         if engine is not None:
             running: _Running = stack.enter_context(engine.run(image.tag, model_path))
         else:
             running = stack.enter_context(_run_unpacked(image, model_path))
-            started = time.monotonic()
         rows = _ask(running, model_path, start_seconds)
-        seconds = time.monotonic() - started
+        seconds = time.monotonic() - running.started
         if status := running.stop():
             raise _failure(running, f"ended by SIGTERM with exit status {status}")
     return Tried(engine.name if engine else "unpacked", seconds, rows)
@@ -148,6 +148,7 @@ def _failure(running: _Running, what: str) -> BackendError:
 class _Unpacked:
     process: subprocess.Popen[bytes]
     url: str
+    started: float
     output: Path
 
     @property
@@ -189,6 +190,7 @@ def _run_unpacked(image: LocalImage, model: Path) -> Iterator[_Unpacked]:
             "TMPDIR": name,
         }
         output = folder / "log"
+        started = time.monotonic()
         with output.open("wb") as log:
             process = subprocess.Popen(
                 [str(own_python(root, folder / "python3")), "-m", "taxiway.serving.container", "serve"],
@@ -198,7 +200,7 @@ def _run_unpacked(image: LocalImage, model: Path) -> Iterator[_Unpacked]:
                 start_new_session=True,
             )
         try:
-            yield _Unpacked(process, f"http://127.0.0.1:{port}", output)
+            yield _Unpacked(process, f"http://127.0.0.1:{port}", started, output)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
