@@ -11,6 +11,12 @@ export const MAX_COLUMNS = 25;
 /** PSI below 0.1 is usually called no shift, from 0.25 a large one (Siddiqi, Credit Risk Scorecards, 2006). */
 const PSI_STEPS = [0, 0.1, 0.25, 0.5];
 
+/** How wide the place of a chart is, in pixels; `VegaChart` says so to every specification. */
+export const PLACE = 'place';
+
+/** Room for the names at an axis: less where there is little. */
+export const LABEL_LIMIT = { expr: `${PLACE} < 420 ? 90 : 170` };
+
 export interface ChartColors {
   text: string;
   faint: string;
@@ -35,6 +41,7 @@ export interface HeatCell extends PartialJSONObject {
   /** What colours the cell: PSI, or what is as much for all columns together. */
   level: number | null;
   drifted: boolean;
+  driftedText: string;
   /** What a screen reader says of the cell, and what a click on it is known by. */
   label: string;
   psiText: string;
@@ -48,6 +55,8 @@ export interface HeatMap {
   /** How many columns there are. */
   total: number;
   windows: string[];
+  /** How many windows there are. */
+  totalWindows: number;
 }
 
 /** The newest windows of the live role, with one label each. */
@@ -87,7 +96,8 @@ export function heatMap(windows: readonly MonitoringWindow[], unit: WindowUnit):
     cells: [...together.values(), ...[...worst.values()].filter(cell => shown.has(cell.column))],
     columns: together.size > 0 ? [TOGETHER, ...columns] : columns,
     total: peaks.size,
-    windows: [...new Set(live.map(window => windowLabel(window.start, unit)))]
+    windows: [...new Set(live.map(window => windowLabel(window.start, unit)))],
+    totalWindows: new Set(windows.filter(window => window.role === 'live').map(window => window.start)).size
   };
 }
 
@@ -105,6 +115,7 @@ function heatCell(window: MonitoringWindow, label: string, drift: ColumnDrift): 
     psi: drift.psi,
     level: drift.psi,
     drifted: drift.drifted,
+    driftedText: drift.drifted ? 'yes' : 'no',
     label: `${drift.column}, ${label}: PSI ${psiText}${drift.drifted ? ', drifted' : ''}`,
     psiText,
     pText: pValue(drift.p_value)
@@ -122,15 +133,28 @@ function togetherCell(window: MonitoringWindow, label: string, found: Multivaria
     psi: null,
     level: Math.max(0, found.auc - 0.5),
     drifted: found.drifted,
+    driftedText: found.drifted ? 'yes' : 'no',
     label: `${TOGETHER}, ${label}: AUC ${auc}${found.drifted ? ', drifted' : ''}`,
     psiText: `AUC ${auc}`,
     pText: pValue(found.p_value)
   };
 }
 
-export function heatMapSpec(map: HeatMap, colors: ChartColors): PartialJSONObject {
+/** The heat map, with a frame around the cell that is shown elsewhere. */
+export function heatMapSpec(
+  map: HeatMap,
+  chosen: { column: string; window: string } | null,
+  colors: ChartColors
+): PartialJSONObject {
+  const cellWidth = `((${PLACE} - (${PLACE} < 420 ? 90 : 130)) / ${map.windows.length})`;
   const x = { field: 'window', type: 'ordinal', sort: map.windows, title: null, axis: windowAxis() };
-  const y = { field: 'column', type: 'nominal', sort: map.columns, title: null, axis: { labelLimit: 140 } };
+  const y = {
+    field: 'column',
+    type: 'nominal',
+    sort: map.columns,
+    title: null,
+    axis: { labelLimit: LABEL_LIMIT }
+  };
   return {
     ...frame(colors),
     height: { step: 20 },
@@ -145,7 +169,7 @@ export function heatMapSpec(map: HeatMap, colors: ChartColors): PartialJSONObjec
         { field: 'model', title: 'Model' },
         { field: 'psiText', title: 'PSI' },
         { field: 'pText', title: 'p value' },
-        { field: 'drifted', title: 'Drifted' }
+        { field: 'driftedText', title: 'Drifted' }
       ]
     },
     layer: [
@@ -157,7 +181,16 @@ export function heatMapSpec(map: HeatMap, colors: ChartColors): PartialJSONObjec
             type: 'quantitative',
             title: 'PSI',
             scale: { domain: PSI_STEPS, range: colors.heat, clamp: true, interpolate: 'rgb' },
-            legend: { gradientLength: 80, tickCount: 3 }
+            legend: {
+              orient: 'top',
+              direction: 'horizontal',
+              gradientLength: 160,
+              gradientThickness: 8,
+              titleOrient: 'left',
+              values: PSI_STEPS,
+              format: '.2~f',
+              labelExpr: `datum.value < ${PSI_STEPS.at(-1) ?? 1} ? datum.label : '≥ ' + datum.label`
+            }
           }
         }
       },
@@ -165,21 +198,28 @@ export function heatMapSpec(map: HeatMap, colors: ChartColors): PartialJSONObjec
         transform: [{ filter: 'datum.drifted' }],
         mark: {
           type: 'point',
-          size: 24,
+          size: { expr: `clamp(${cellWidth} * ${cellWidth} / 4, 3, 24)` },
           filled: true,
           opacity: 1,
           cursor: 'pointer',
           stroke: colors.background,
-          strokeWidth: 1
+          strokeWidth: { expr: `${cellWidth} < 8 ? 0 : 1` }
         },
         encoding: { color: { value: colors.text } }
+      },
+      {
+        transform: [
+          { filter: { field: 'column', equal: chosen?.column ?? '' } },
+          { filter: { field: 'start', equal: chosen?.window ?? '' } }
+        ],
+        mark: { type: 'rect', fill: null, stroke: colors.text, strokeWidth: 2, cursor: 'pointer' }
       }
     ]
   };
 }
 
 export function windowAxis(): PartialJSONObject {
-  return { labelAngle: 0, labelOverlap: 'parity', labelSeparation: 8, ticks: false };
+  return { labelAngle: 0, labelOverlap: 'parity', labelSeparation: 8, labelBound: true, ticks: false };
 }
 
 /** What all charts share. */

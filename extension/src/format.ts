@@ -14,9 +14,9 @@ export function counted(value: number, noun: string, locale?: string): string {
   return `${count(value, locale)} ${noun}${value === 1 ? '' : 's'}`;
 }
 
-/** A share as a percentage: `83.4 %`. */
+/** A share as a percentage: `83.4%`. */
 export function percent(value: number | null | undefined, digits = 1): string {
-  return value === null || value === undefined ? NONE : `${(100 * value).toFixed(digits)} %`;
+  return value === null || value === undefined ? NONE : `${(100 * value).toFixed(digits)}%`;
 }
 
 /** A value to three significant digits, small ones as a power of ten. */
@@ -44,7 +44,7 @@ export function bytes(value: number): string {
   return `${power === 0 ? scaled : scaled.toFixed(1)} ${units[power] ?? 'B'}`;
 }
 
-/** A value and its 95 % interval, as percentages. */
+/** A value and its 95% interval, as percentages. */
 export function interval(score: Pick<Accuracy, 'value' | 'low' | 'high'>): string {
   const bounds =
     score.low !== null && score.high !== null ? ` (${percent(score.low)} to ${percent(score.high)})` : '';
@@ -64,6 +64,12 @@ export function localTime(iso: string, now: Date = new Date(), locale?: string):
     locale,
     today ? clock : { ...day, hour: '2-digit', minute: '2-digit' }
   ).format(time);
+}
+
+/** An instant in UTC, as windows have it: `2013-03-01 00:00`. */
+export function utcTime(iso: string): string {
+  const time = new Date(iso);
+  return Number.isNaN(time.getTime()) ? iso : time.toISOString().slice(0, 16).replace('T', ' ');
 }
 
 /** A length of time: `850 ms`, `12 s`, `3 min 20 s`, `2 h 5 min`. */
@@ -99,6 +105,12 @@ export function windowLabel(start: string, unit: WindowUnit, locale?: string): s
   return new Intl.DateTimeFormat(locale, { ...parts[unit], timeZone: 'UTC' }).format(time);
 }
 
+/** The first few of many names: `wind, rain and 7 more`. */
+export function enumerated(names: readonly string[], most = 5): string {
+  const left = names.length - most;
+  return names.slice(0, most).join(', ') + (left > 0 ? ` and ${count(left)} more` : '');
+}
+
 /** Any JSON value on one line, cut to `length`. */
 export function inline(value: unknown, length = 80): string {
   if (value === null || value === undefined) {
@@ -112,6 +124,12 @@ export function inline(value: unknown, length = 80): string {
 /** The last part of a path. */
 export function basename(path: string): string {
   return path.split('/').pop() ?? path;
+}
+
+/** A text with a capital and a full stop. */
+export function sentence(text: string): string {
+  const full = /[.!?]$/.test(text) ? text : `${text}.`;
+  return full.charAt(0).toUpperCase() + full.slice(1);
 }
 
 /** `shadow_errors` as words: `shadow errors`. */

@@ -106,7 +106,10 @@ export function scoreSpec(
     type: 'nominal',
     title: null,
     scale: { domain: SERIES, range: [colors.line, colors.second, colors.text] },
-    legend: domain.length > 1 ? { orient: 'top', symbolOpacity: 1, values: domain } : null
+    legend:
+      domain.length > 1
+        ? { orient: 'top', symbolType: 'stroke', symbolStrokeWidth: 2, symbolOpacity: 1, values: domain }
+        : null
   };
   const x = {
     field: 'window',
@@ -141,7 +144,7 @@ export function scoreSpec(
         { field: 'model', title: 'Model' },
         { field: 'series', title: 'Role' },
         { field: 'valueText', title: metric },
-        { field: 'intervalText', title: '95 % interval' },
+        { field: 'intervalText', title: '95% interval' },
         { field: 'n', title: 'Outcomes' },
         { field: 'coverageText', title: 'Coverage' }
       ],
@@ -198,7 +201,7 @@ export function coverageSpec(
         field: 'coverage',
         type: 'quantitative',
         scale: { domain: [0, 1] },
-        title: 'labelled',
+        title: 'outcomes',
         axis: { format: '.0%', values: [0, 1], minExtent: 48 }
       },
       tooltip: [

@@ -54,6 +54,7 @@ void test('many windows and columns are bounded, the newest and the most drifted
   assert.equal(map.columns[0], 'c59');
   assert.equal(map.total, 60);
   assert.equal(map.windows.length, MAX_WINDOWS);
+  assert.equal(map.totalWindows, 200);
   assert.equal(map.cells.length, MAX_COLUMNS * MAX_WINDOWS);
 });
 
@@ -61,8 +62,8 @@ void test('windows without outcomes have no score', () => {
   const performance = { metric: 'accuracy', value: 0.8, low: 0.7, high: 0.9, n: 10, coverage: 0.5 };
   const points = scores([month(0, []), month(1, [], { performance })], 'month');
   assert.equal(points.length, 1);
-  assert.equal(points[0]?.intervalText, '70.0 % to 90.0 %');
-  assert.equal(points[0].coverageText, '50.0 %');
+  assert.equal(points[0]?.intervalText, '70.0% to 90.0%');
+  assert.equal(points[0].coverageText, '50.0%');
 });
 
 void test('what is estimated stands beside what is measured, of the live role only', () => {

@@ -10,7 +10,7 @@ void test('numbers are as long as they need to be', () => {
   assert.equal(format.significant(null), '–');
   assert.equal(format.pValue(0.0000001), '< 0.001');
   assert.equal(format.pValue(0.04), '0.04');
-  assert.equal(format.percent(0.7412), '74.1 %');
+  assert.equal(format.percent(0.7412), '74.1%');
   assert.equal(format.counted(1, 'row', 'en'), '1 row');
   assert.equal(format.counted(1200, 'row', 'en'), '1,200 rows');
   assert.equal(format.bytes(999), '999 B');
@@ -22,8 +22,8 @@ void test('numbers are as long as they need to be', () => {
 });
 
 void test('an interval is told only where there is one', () => {
-  assert.equal(format.interval({ value: 0.741, low: 0.714, high: 0.767 }), '74.1 % (71.4 % to 76.7 %)');
-  assert.equal(format.interval({ value: 0.741, low: null, high: null }), '74.1 %');
+  assert.equal(format.interval({ value: 0.741, low: 0.714, high: 0.767 }), '74.1% (71.4% to 76.7%)');
+  assert.equal(format.interval({ value: 0.741, low: null, high: null }), '74.1%');
 });
 
 void test('a window is named in UTC, whatever the zone of the reader', () => {
@@ -49,4 +49,12 @@ void test('any value is one bounded line', () => {
     ['python', '3.11'],
     ['needed numpy', '2.4']
   ]);
+});
+
+void test('many names are enumerated, and a text becomes a sentence', () => {
+  assert.equal(format.enumerated(['a', 'b']), 'a, b');
+  assert.equal(format.enumerated(['a', 'b', 'c', 'd'], 2), 'a, b and 2 more');
+  assert.equal(format.sentence('no change of the error'), 'No change of the error.');
+  assert.equal(format.sentence('It rose.'), 'It rose.');
+  assert.equal(format.utcTime('2013-03-01T01:00:00+01:00'), '2013-03-01 00:00');
 });

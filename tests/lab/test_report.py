@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+from river.datasets import TrumpApproval
 from sqlalchemy import select
 from typer.testing import CliRunner
+from vega_datasets import local_data
 
 from taxiway.cli.commands import app
 from taxiway.control.column_detail import column_detail, column_history
@@ -18,8 +22,10 @@ from taxiway.control.endpoint import Endpoint
 from taxiway.control.ledger import ledger
 from taxiway.control.tables import WindowRow
 from taxiway.errors import ConflictError, InputError
-from taxiway.lab import figures
+from taxiway.lab import figures, svg
 from taxiway.lab.report import Report, gather
+from taxiway.monitoring.drift import drift
+from taxiway.monitoring.profiles import profile
 from tests.control.rows import endpoint_row
 from tests.lab import seeds
 from tests.lab.replayed import SENSITIVE, make_sensitive, replay
@@ -61,8 +67,8 @@ def test_the_page_fetches_nothing_and_runs_nothing(rain: Endpoint) -> None:
 
 def test_it_names_what_moved_and_shows_it_over_the_reference(rain: Endpoint) -> None:
     made = rain.report()
-    drift = rain.drift()
-    moved = set(drift[drift["drifted"]]["column"])
+    table = rain.drift()
+    moved = set(table[table["drifted"]]["column"])
     assert {"temp_max", "weather_yesterday"} <= moved
     page = made._repr_html_()
     shown = re.findall(r"<figure[^>]*><h3>(\w+)</h3>", page)
@@ -70,9 +76,47 @@ def test_it_names_what_moved_and_shows_it_over_the_reference(rain: Endpoint) -> 
     assert page.count("over the reference</title>") == len(shown)
     assert "have moved away from the reference" in repr(made)
     assert "is gone" not in page  # inputs alone were profiled: no output is missing
-    newest = drift[drift["window"] == drift["window"].max()]
+    newest = table[table["window"] == table["window"].max()]
     named = next(point for point in made.points if "moved away" in point)
     assert set(re.findall(r"`(\w+)`", named)) == set(newest[newest["drifted"]]["column"])
+
+
+def marked(page: str, place: str) -> set[str]:
+    """The columns that the page's heat map marks in a window."""
+    return set(re.findall(rf"<title>(\w+), {place}: PSI [\d.]+, drifted</title>", page))
+
+
+def compared(reference: pd.DataFrame, window: pd.DataFrame, start: str) -> str:
+    """The page of an endpoint with one window."""
+    found = [asdict(one) for one in drift(profile(reference), profile(window))]
+    only = {"start": start, "end": start, "model": seeds.LIVE, "role": "live", "drift": found}
+    return seeded(full() | {"windows": [only], "columns": []}).to_html()
+
+
+def test_it_names_the_columns_that_a_plot_shows_to_have_moved(rain: Endpoint) -> None:
+    # The plots' figures stand with the same replays in tests/monitoring/test_replays.py.
+    page = rain.report().to_html()
+    assert marked(page, "Jan 2013") == {"temp_max", "temp_min"}
+    assert marked(page, "Apr 2013") == {"weather_yesterday"}
+    polls = pd.DataFrame([{**polled, "approval": approval} for polled, approval in TrumpApproval()])
+    years = polls.pop("ordinal_date").map(lambda day: pd.Timestamp.fromordinal(int(day)).year)
+    page = compared(polls[years == 2018], polls[years == 2019], "2019-01-01T00:00:00+00:00")
+    assert marked(page, "Jan 2019") == set(polls.columns) - {"rasmussen"}
+    jobs = local_data.us_employment()
+    years = pd.to_datetime(jobs.pop("month")).dt.year
+    page = compared(jobs[years <= 2008], jobs[years.between(2009, 2010)], "2009-01-01T00:00:00+00:00")
+    still = {"utilities", "mining_and_logging", "nonfarm_change"}
+    assert marked(page, "Jan 2009") == set(jobs.columns) - still
+
+
+def test_a_long_or_hostile_name_has_room() -> None:
+    names = ["WWWWWWWWWWWWWWWWWWWWWWWWWWWWW", "<img src=x onerror=alert(1)>", "rain"]
+    picture = svg.bars([(name, 0.5, 0.5) for name in names], title="x")
+    shown = re.findall(r'text-anchor="end" font-size="11"[^>]*>([^<]*)<', picture)
+    assert shown[0].endswith("…")
+    assert len(shown[0]) < 15
+    assert shown[1].startswith("&lt;img")
+    assert shown[2] == "rain"
 
 
 def test_everything_that_is_known_is_told() -> None:
@@ -80,7 +124,7 @@ def test_everything_that_is_known_is_told() -> None:
     for told in (
         "Accuracy of rain fell to 62.0 % in December 2014",
         "Heat map of drift per column and window",
-        "Line of accuracy per window with its 95 % interval",
+        "Line of accuracy per window with its 95% interval",
         "stroke-dasharray",
         "weather_yesterday = &#x27;fog&#x27;",
         "the error rose from 21.0 %",

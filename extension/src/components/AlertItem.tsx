@@ -10,8 +10,14 @@ import { Badge } from './Badge';
 import { Phrase } from './Phrase';
 import { Time } from './Time';
 
+interface Props {
+  alert: Alert;
+  /** Whether it is shown among what is its endpoint's anyway. */
+  here?: boolean;
+}
+
 /** One alert; opens what it is about, tells its context, and can be acknowledged while it fires. */
-export function AlertItem({ alert }: { alert: Alert }): JSX.Element {
+export function AlertItem({ alert, here = false }: Props): JSX.Element {
   const { commands } = useServices();
   const [open, setOpen] = useState(false);
   const id = useId();
@@ -30,7 +36,7 @@ export function AlertItem({ alert }: { alert: Alert }): JSX.Element {
           </span>
           <span className="taxiway-item-note">
             <Badge tone={badge.tone} text={badge.text} />
-            <span>{alert.endpoint}</span>
+            {here ? null : <span>{alert.endpoint}</span>}
             <Time iso={alert.last_seen} />
             {alert.count > 1 ? <span>{counted(alert.count, 'time')}</span> : null}
           </span>
@@ -51,7 +57,7 @@ export function AlertItem({ alert }: { alert: Alert }): JSX.Element {
             minimal
             small
             title="What it means"
-            aria-label={`About: ${alert.title}`}
+            aria-label={`Why: ${alert.title}`}
             aria-expanded={open}
             aria-controls={id}
             onClick={() => {

@@ -74,7 +74,7 @@ export function ColumnList({ endpoint }: { endpoint: EndpointDetail }): JSX.Elem
           }
         ]
       : []),
-    { title: 'What moved', cell: column => column.text ?? '' }
+    { title: 'What moved', prose: true, cell: column => column.text ?? '' }
   ];
   return (
     <>

@@ -160,6 +160,6 @@ function columnsOf(names: Names, choose: (column: string) => void): TableColumn<
       key: pair => pair.drift?.p_value,
       numeric: true
     },
-    { title: 'What moved', cell: pair => pair.drift?.text ?? '' }
+    { title: 'What moved', prose: true, cell: pair => pair.drift?.text ?? '' }
   ];
 }

@@ -7,6 +7,8 @@ export interface TableColumn<T> {
   title: string;
   cell: (row: T) => ReactNode;
   numeric?: boolean;
+  /** Sentences, which need some room. */
+  prose?: boolean;
   /** What the table can be sorted by; the title is a button then. */
   key?: (row: T) => SortKey;
 }
@@ -60,7 +62,7 @@ export function DataTable<T>({
                 <th
                   key={column.title}
                   scope="col"
-                  className={column.numeric ? 'taxiway-numeric' : undefined}
+                  className={kindOf(column)}
                   aria-sort={mine ? (mine.descending ? 'descending' : 'ascending') : undefined}
                 >
                   {column.key ? (
@@ -89,7 +91,7 @@ export function DataTable<T>({
           {ordered.slice(0, shown).map((row, index) => (
             <tr key={index} aria-current={isCurrent?.(row) ? 'true' : undefined}>
               {columns.map(column => (
-                <td key={column.title} className={column.numeric ? 'taxiway-numeric' : undefined}>
+                <td key={column.title} className={kindOf(column)}>
                   {column.cell(row)}
                 </td>
               ))}
@@ -115,4 +117,8 @@ export function DataTable<T>({
       ) : null}
     </div>
   );
+}
+
+function kindOf<T>({ numeric, prose }: TableColumn<T>): string | undefined {
+  return numeric ? 'taxiway-numeric' : prose ? 'taxiway-prose' : undefined;
 }

@@ -15,17 +15,19 @@ const COLUMNS: readonly TableColumn<HeatCell>[] = [
   { title: 'Column', cell: cell => cell.column },
   { title: 'PSI', cell: cell => cell.psiText, numeric: true },
   { title: 'p value', cell: cell => cell.pText, numeric: true },
-  { title: 'Drifted', cell: cell => (cell.drifted ? 'yes' : 'no') }
+  { title: 'Drifted', cell: cell => cell.driftedText }
 ];
 
 interface Props {
   endpoint: EndpointDetail;
+  /** The cell whose distribution is shown. */
+  chosen: Selection | null;
   /** Shows a column in a window. */
   select: (selection: Selection) => void;
 }
 
 /** Drift per column over time; a cell opens its distribution. */
-export function DriftHeatMap({ endpoint, select }: Props): JSX.Element {
+export function DriftHeatMap({ endpoint, chosen, select }: Props): JSX.Element {
   const colors = useChartColors(useServices().themes);
   const map = useMemo(() => heatMap(endpoint.windows, endpoint.window), [endpoint.windows, endpoint.window]);
   if (map.cells.length === 0) {
@@ -40,17 +42,21 @@ export function DriftHeatMap({ endpoint, select }: Props): JSX.Element {
   const drifted = new Set(map.cells.filter(cell => cell.drifted).map(cell => cell.column));
   const summary =
     drifted.size === 0 ? 'no column has drifted' : `drifted at some time: ${[...drifted].join(', ')}`;
+  const left = [
+    ...(total > shown
+      ? [`The ${shown} most drifted of ${count(total)} columns are shown; the list below has all.`]
+      : []),
+    ...(map.totalWindows > map.windows.length
+      ? [`The newest ${map.windows.length} of ${count(map.totalWindows)} windows are shown.`]
+      : [])
+  ];
   return (
     <>
-      {total > shown ? (
-        <p className="taxiway-note">
-          {`The ${shown} most drifted of ${count(total)} columns are shown; the list below has all.`}
-        </p>
-      ) : null}
+      {left.length > 0 ? <p className="taxiway-note">{left.join(' ')}</p> : null}
       <Figure
         chart={
           <VegaChart
-            spec={heatMapSpec(map, colors)}
+            spec={heatMapSpec(map, chosen, colors)}
             label={`Heat map of drift, ${shown} columns by ${map.windows.length} windows; ${summary}`}
             onSelect={description => {
               const cell = map.cells.find(one => one.label === description);

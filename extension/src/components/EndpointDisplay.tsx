@@ -28,11 +28,16 @@ export function EndpointDisplay({ recorded }: { recorded: EndpointDetail }): JSX
         <FailureNote failure={{ ...failure, error: `As it was when the cell ran. ${failure.error}` }} />
       ) : null}
       <EndpointHeader endpoint={endpoint} />
-      <BoundedList items={firing} limit={3} render={alert => <AlertItem key={alert.id} alert={alert} />} />
+      <BoundedList
+        items={firing}
+        limit={3}
+        render={alert => <AlertItem key={alert.id} alert={alert} here />}
+      />
       {endpoint.windows.length > 0 ? (
         <>
           <DriftHeatMap
             endpoint={endpoint}
+            chosen={null}
             select={selection => {
               void commands.execute(CommandIds.openEndpoint, { name, ...selection });
             }}

@@ -1,5 +1,5 @@
 import type { JSX } from 'react';
-import { count, interval } from '../format';
+import { count, enumerated, interval } from '../format';
 import { STATUS_TONES } from '../tones';
 import type { EndpointSummary } from '../types';
 import { Badge } from './Badge';
@@ -30,7 +30,7 @@ export function EndpointHeader({ endpoint }: { endpoint: EndpointSummary }): JSX
     ['Predictions', count(endpoint.requests)],
     ['Outcomes', count(endpoint.outcomes)],
     ['Accuracy', accuracy ? interval(accuracy) : 'no outcomes yet'],
-    ['Drifted now', drifted.length > 0 ? drifted.join(', ') : 'no column'],
+    ['Drifted now', drifted.length > 0 ? enumerated(drifted) : 'no column'],
     ['Changed', <Time key="changed" iso={endpoint.updated} />]
   ];
   return (

@@ -45,7 +45,7 @@ export function EndpointView({ name }: { name: string }): JSX.Element {
               <BoundedList
                 items={endpoint.alerts}
                 limit={5}
-                render={alert => <AlertItem key={alert.id} alert={alert} />}
+                render={alert => <AlertItem key={alert.id} alert={alert} here />}
               />
             </Card>
           ) : null}
@@ -58,6 +58,7 @@ export function EndpointView({ name }: { name: string }): JSX.Element {
           >
             <DriftHeatMap
               endpoint={endpoint}
+              chosen={selection}
               select={chosen => {
                 selections.select(name, chosen);
               }}
@@ -65,7 +66,7 @@ export function EndpointView({ name }: { name: string }): JSX.Element {
             {selection ? <ColumnPanel endpoint={endpoint} selection={selection} /> : null}
             <ColumnList endpoint={endpoint} />
           </Card>
-          <Card title="Performance" note={`by ${endpoint.window}, with 95 % intervals, UTC`}>
+          <Card title="Performance" note={`by ${endpoint.window}, with 95% intervals, UTC`}>
             <PerformanceChart endpoint={endpoint} />
             {endpoint.slices ? <SliceTable slices={endpoint.slices} unit={endpoint.window} /> : null}
           </Card>
@@ -95,7 +96,9 @@ export function EndpointView({ name }: { name: string }): JSX.Element {
           </Card>
         </>
       ) : failure ? null : (
-        <p className="taxiway-loading">Loading {name}…</p>
+        <p className="taxiway-loading" role="status">
+          Loading {name}…
+        </p>
       )}
     </div>
   );

@@ -48,7 +48,7 @@ export function HistoryFigure({ endpoint, selection, temporal, select }: Props):
     { title: 'Window', cell: one => windowLabel(one.start, unit) },
     ...(bands
       ? value.levels.map((level, index) => ({
-          title: level === 0.5 ? 'Median' : `${level * 100} %`,
+          title: level === 0.5 ? 'Median' : `${level * 100}%`,
           cell: (one: Row) => significant(one.quantiles?.[index]),
           numeric: true
         }))
@@ -57,7 +57,7 @@ export function HistoryFigure({ endpoint, selection, temporal, select }: Props):
   return (
     <>
       <h3>
-        {bands ? 'Over all windows: 5, 25, 50, 75 and 95 % quantiles' : 'Over all windows: shares'}{' '}
+        {bands ? 'Over all windows: 5, 25, 50, 75 and 95% quantiles' : 'Over all windows: shares'}{' '}
         <small>
           {bands ? 'dashed: the reference’s; ' : ''}
           {value.total > value.windows.length

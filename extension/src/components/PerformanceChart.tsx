@@ -8,7 +8,7 @@ import {
   scores,
   scoreSpec
 } from '../performanceCharts';
-import { count, windowLabel } from '../format';
+import { count, sentence, windowLabel } from '../format';
 import { useChartColors } from '../hooks/useChartColors';
 import { useServices } from '../services';
 import type { EndpointDetail } from '../types';
@@ -24,7 +24,7 @@ const COLUMNS: readonly TableColumn<ScorePoint>[] = [
   { title: 'From', cell: point => point.series },
   { title: 'Model', cell: point => point.model },
   { title: 'Score', cell: point => point.valueText, numeric: true },
-  { title: '95 % interval', cell: point => point.intervalText, numeric: true },
+  { title: '95% interval', cell: point => point.intervalText, numeric: true },
   { title: 'Outcomes', cell: point => count(point.n), numeric: true },
   { title: 'Coverage', cell: point => point.coverageText, numeric: true }
 ];
@@ -55,7 +55,7 @@ export function PerformanceChart({ endpoint }: { endpoint: EndpointDetail }): JS
       {endpoint.concept?.text ? (
         <p>
           {endpoint.concept.drifted ? <Badge tone="bad" text="errors changed" /> : null}{' '}
-          <Phrase text={endpoint.concept.text} />
+          <Phrase text={sentence(endpoint.concept.text)} />
         </p>
       ) : null}
       {changes.length > 0 ? (
@@ -71,12 +71,12 @@ export function PerformanceChart({ endpoint }: { endpoint: EndpointDetail }): JS
           <>
             <VegaChart
               spec={scoreSpec(points, labels, metric, marks, colors)}
-              label={`Line of ${metric} per window with its 95 % interval; last ${last?.valueText ?? 'unknown'} in ${last?.window ?? ''}`}
+              label={`Line of ${metric} per window with its 95% interval; last ${last?.valueText ?? 'unknown'} in ${last?.window ?? ''}`}
             />
             {measured ? (
               <VegaChart
                 spec={coverageSpec(points, labels, colors)}
-                label={`Bars of the labelled share per window; last ${
+                label={`Bars of the share with an outcome per window; last ${
                   points.findLast(point => point.series === 'live')?.coverageText ?? 'unknown'
                 }`}
               />

@@ -1,5 +1,5 @@
 import { type JSX, useCallback, useMemo, useState } from 'react';
-import { count, localTime, percent, significant } from '../format';
+import { count, localTime, percent, significant, utcTime } from '../format';
 import { useDetail } from '../hooks/useDetail';
 import type { Names } from '../profiles/charts';
 import type { ProfileColumn } from '../profiles/types';
@@ -50,7 +50,7 @@ export function ProfileView({ path, version }: Props): JSX.Element {
   const facts: Fact[] = [
     ['Rows', count(profile.rows)],
     ['Columns', count(profile.total)],
-    ...(profile.time === null ? [] : [['Time of the data', localTime(profile.time)] as const]),
+    ...(profile.time === null ? [] : [['Time of the data, UTC', utcTime(profile.time)] as const]),
     ...(profile.created === null ? [] : [['Profiled', localTime(profile.created)] as const])
   ];
   return (
@@ -173,6 +173,7 @@ function columnsOf(choose: (column: string) => void): TableColumn<ProfileColumn>
     },
     {
       title: 'Most frequent',
+      prose: true,
       cell: ({ summary }) =>
         summary.frequent
           .slice(0, 3)

@@ -21,7 +21,7 @@ export function QualityTable({ findings, unit }: Props): JSX.Element {
       key: one => one.column
     },
     { title: 'Now', cell: one => (one.now ? <Badge tone="warn" text="still so" /> : 'no longer') },
-    { title: 'What', cell: one => <Phrase text={one.text} /> },
+    { title: 'What', prose: true, cell: one => <Phrase text={one.text} /> },
     { title: 'Example', cell: one => <code>{inline(one.example, 40)}</code> },
     { title: 'First', cell: one => windowLabel(one.first, unit), key: one => one.first },
     { title: 'Last', cell: one => windowLabel(one.last, unit), key: one => one.last },

@@ -76,7 +76,7 @@ const COLUMNS: readonly TableColumn<Row>[] = [
   { title: 'Live', cell: row => score(row.difference, row.difference.live), numeric: true },
   { title: 'Shadow', cell: row => score(row.difference, row.difference.shadow), numeric: true },
   {
-    title: 'Gain of the shadow (95 % interval)',
+    title: 'Gain of the shadow (95% interval)',
     cell: ({ difference }) => gains(difference),
     numeric: true
   },

@@ -19,7 +19,7 @@ export function SliceTable({ slices, unit }: { slices: WindowSlices; unit: Windo
       numeric: true
     },
     {
-      title: '95 % interval',
+      title: '95% interval',
       cell: slice => {
         const { low = null, high = null } = slice.metrics[metric] ?? {};
         return low === null || high === null ? '–' : `${score(low)} to ${score(high)}`;
@@ -40,7 +40,7 @@ export function SliceTable({ slices, unit }: { slices: WindowSlices; unit: Windo
       numeric: true
     },
     {
-      title: 'Labelled',
+      title: 'With outcome',
       cell: slice => percent(slice.coverage),
       key: slice => slice.coverage,
       numeric: true

@@ -25,7 +25,10 @@ export function SummaryTable({ names, reference, window }: Props): JSX.Element {
     temporal && typeof one === 'number' ? instant(one) : significant(one);
   const facts: [string, (one: ColumnSummary) => string][] = [
     ['Rows', one => count(one.rows)],
-    ['Missing', one => (one.rows > 0 ? `${count(one.nulls)} (${percent(one.nulls / one.rows)})` : NONE)],
+    [
+      'Missing',
+      one => (one.nulls > 0 ? `${count(one.nulls)} (${percent(one.nulls / one.rows)})` : count(one.nulls))
+    ],
     ['Infinite', one => (one.infinities > 0 ? count(one.infinities) : '')],
     ['Types', one => types(one)],
     ['Distinct, about', one => (one.distinct === null ? '' : count(Math.round(one.distinct)))],
@@ -33,7 +36,7 @@ export function SummaryTable({ names, reference, window }: Props): JSX.Element {
     ['Standard deviation', one => (one.stddev === null || temporal ? '' : significant(one.stddev))],
     ['Minimum', one => (one.minimum === null ? '' : value(one.minimum))],
     ...['0.05', '0.25', '0.5', '0.75', '0.95'].map((level): [string, (one: ColumnSummary) => string] => [
-      level === '0.5' ? 'Median' : `${Number(level) * 100} % quantile`,
+      level === '0.5' ? 'Median' : `${Number(level) * 100}% quantile`,
       one => (one.quantiles[level] === undefined ? '' : value(one.quantiles[level]))
     ]),
     ['Maximum', one => (one.maximum === null ? '' : value(one.maximum))]
@@ -56,10 +59,10 @@ export function SummaryTable({ names, reference, window }: Props): JSX.Element {
 }
 
 function types(one: ColumnSummary): string {
-  return Object.entries(one.types)
-    .filter(([, n]) => n > 0)
-    .map(([name, n]) => `${name} ${count(n)}`)
-    .join(', ');
+  const found = Object.entries(one.types).filter(([, n]) => n > 0);
+  return found.length === 1
+    ? (found[0]?.[0] ?? '')
+    : found.map(([name, n]) => `${name} ${count(n)}`).join(', ');
 }
 
 function instant(seconds: number): string {

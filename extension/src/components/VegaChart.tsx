@@ -1,6 +1,7 @@
 import { MimeModel } from '@jupyterlab/rendermime';
 import type { PartialJSONObject } from '@lumino/coreutils';
 import { type JSX, useEffect, useRef, useState } from 'react';
+import { PLACE } from '../charts';
 import { useServices } from '../services';
 
 const MIME = 'application/vnd.vegalite.v5+json';
@@ -45,7 +46,8 @@ export function VegaChart({ spec, label, onSelect }: Props): JSX.Element {
     if (!node || width === 0 || !rendermime.mimeTypes.includes(MIME)) {
       return;
     }
-    const data = { [MIME]: { ...(JSON.parse(text) as PartialJSONObject), width } };
+    const params = [{ name: PLACE, value: width }];
+    const data = { [MIME]: { ...(JSON.parse(text) as PartialJSONObject), params, width } };
     const metadata = { [MIME]: { embed_options: { actions: false, renderer: 'svg' } } };
     const renderer = rendermime.createRenderer(MIME);
     let stale = false;
@@ -58,7 +60,7 @@ export function VegaChart({ spec, label, onSelect }: Props): JSX.Element {
         }
       },
       (error: unknown) => {
-        node.textContent = `The chart could not be drawn: ${String(error)}`;
+        node.textContent = `The chart could not be drawn: ${String(error)}. Its table has the same figures.`;
       }
     );
     return () => {

@@ -1,7 +1,7 @@
 /** Vega-Lite 5 specifications of distributions: of one profile, of two over each other, and over time. */
 
 import type { PartialJSONObject } from '@lumino/coreutils';
-import { type ChartColors, frame, windowAxis } from '../charts';
+import { type ChartColors, frame, LABEL_LIMIT, PLACE, windowAxis } from '../charts';
 import { percent, significant, windowLabel } from '../format';
 import type { WindowUnit } from '../types';
 import type { ColumnHistory, Distribution } from './types';
@@ -99,7 +99,9 @@ function sideColor(names: Names, colors: ChartColors): PartialJSONObject {
       domain: both ? [names.reference, names.window] : [names.window],
       range: both ? [colors.faint, colors.line] : [colors.line]
     },
-    legend: both ? { orient: 'top', symbolOpacity: 1, labelLimit: 260 } : null
+    legend: both
+      ? { orient: 'top', symbolOpacity: 1, labelLimit: 260, columns: { expr: `${PLACE} < 420 ? 1 : 2` } }
+      : null
   };
 }
 
@@ -155,7 +157,7 @@ function categorySpec(bars: ShareBar[], names: Names, colors: ChartColors): Part
     type: 'nominal',
     sort: order,
     title: null,
-    axis: { labelLimit: 140, ticks: false }
+    axis: { labelLimit: LABEL_LIMIT, ticks: false }
   };
   const yOffset = { field: 'side', sort: sides, scale: { domain: sides, paddingInner: 0.05 } };
   return {
@@ -322,7 +324,11 @@ export function historySharesSpec(
             title: null,
             sort: [...named, OTHERS],
             scale: { scheme: 'tableau10' },
-            legend: { orient: 'top', labelLimit: 120, columns: 5 }
+            legend: {
+              orient: 'top',
+              labelLimit: 120,
+              columns: { expr: `max(1, floor((${PLACE} - 60) / 140))` }
+            }
           },
           description: { field: 'description' },
           tooltip: [
@@ -355,7 +361,7 @@ function catcher(): PartialJSONObject {
       description: { field: 'description' },
       tooltip: [
         { field: 'window', title: 'Window' },
-        { field: 'text', title: '5 · 25 · 50 · 75 · 95 %' }
+        { field: 'text', title: '5 · 25 · 50 · 75 · 95%' }
       ]
     }
   };

@@ -84,7 +84,7 @@ def amount(value: object, metric: object = "") -> str:
 
 
 def interval(found: Json, metric: object = "") -> str:
-    """Write a value with its 95 % interval."""
+    """Write a value with its 95% interval."""
     metric = metric or found.get("metric", "")
     value, low, high = (found.get(key) for key in ("value", "low", "high"))
     bounds = f" ({amount(low, metric)} to {amount(high, metric)})" if None not in (low, high) else ""

@@ -145,11 +145,11 @@ def performance(detail: Json) -> str:
     metric = metric or str((shown[-1].get("estimated") or {}).get("metric", ""))
     chart = [_point(detail, one, metric) for one in shown]
     form = ".0%" if amount(0.5, metric).endswith("%") else ".3g"
-    title = f"Line of {metric or 'performance'} per window with its 95 % interval, and as estimated"
+    title = f"Line of {metric or 'performance'} per window with its 95% interval, and as estimated"
     note = "; ".join(f"{one.label}: {amount(one.value, metric)}" for one in chart[-12:])
     picture = svg.line_chart(chart, title=title, form=form, note=note)
     key = (
-        f'<span class="key line"></span>{text(metric)} with its 95 % interval'
+        f'<span class="key line"></span>{text(metric)} with its 95% interval'
         '<span class="key hot"></span>dashed: estimated without outcomes'
     )
     coverages = [(one.get("performance") or {}).get("coverage") for one in shown]
@@ -200,7 +200,9 @@ def _cell(name: str, place: str, drift: Json | None, key: str) -> svg.Cell:
         return svg.Cell(None, False, "")
     psi = drift.get("psi")
     shown = "not tested" if psi is None else f"PSI {psi:.3f}"
-    return svg.Cell(psi, bool(drift.get("drifted")), f"{shorten(name, 40)}, {place}: {shown}", key)
+    marked = bool(drift.get("drifted"))
+    told = f"{shorten(name, 40)}, {place}: {shown}{', drifted' if marked else ''}"
+    return svg.Cell(psi, marked, told, key)
 
 
 def _more(names: Sequence[str], what: str) -> str:

@@ -276,7 +276,7 @@ def _method(detail: Json) -> dict[str, str]:
         "values on either side",
         "Missing values": "Fisher's exact test, and a share that changed by at least "
         f"{NULL_SHARE_THRESHOLD:.0%}",
-        "Intervals": "95 %",
+        "Intervals": "95%",
         "Distributions": "from whylogs' sketches; a share is off by at most their rank error",
         "Versions": ", ".join(f"{name} {version(name)}" for name in libraries),
     }
