@@ -59,6 +59,7 @@ class SageMakerEmulator:
         from moto.core.model_instances import reset_model_data
 
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.site.pass_word.write_text(self.site.keys.pass_word)
         if self.registry is not None:
             self.registry.start()
             docker_login(
@@ -112,11 +113,7 @@ class SageMakerEmulator:
 
     def client(self, service: str, region: str | None = None) -> Any:
         """boto3 with the user's keys."""
-        import boto3
-
-        user = self.site.keys.user
-        session = boto3.session.Session(user.id, user.secret, region_name=region or self.region)
-        return session.client(service, endpoint_url=self.site.url)
+        return self.site.client(service, region or self.region, inside=False)
 
     def invocations(self) -> list[Invocation]:
         """Every call that reached a container, in order."""
@@ -195,12 +192,8 @@ class SageMakerEmulator:
         self.site.faults.stuck.add(state)
 
     def release(self) -> None:
-        """Let every fault that lasts end."""
-        faults = self.site.faults
-        faults.stuck.clear()
-        faults.denied.clear()
-        faults.quotas.clear()
-        faults.log_lines, faults.stale, faults.pause = None, 0.0, 0.0
+        """Let every planted fault end, but expired credentials."""
+        self.site.faults.end()
 
     def container_fails(self, log_lines: tuple[str, ...] | list[str]) -> None:
         """Containers that start from now on print this and die."""

@@ -112,6 +112,7 @@ class Call:
         members = {"message": error.message, "Message": error.message, **error.extra}
         response = Response(json.dumps(members), error.status, content_type="application/x-amz-json-1.1")
         if not error.code.isdigit():
+            response.data = json.dumps({"__type": error.code, **members})
             response.headers["x-amzn-ErrorType"] = error.code
         return response
 

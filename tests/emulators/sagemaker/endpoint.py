@@ -139,10 +139,7 @@ class Endpoint:
             one["AlarmName"] for one in deployment.get("AutoRollbackConfiguration", {}).get("Alarms", ())
         ]
         wait = routing.get("WaitIntervalInSeconds", 0)
-        shares = {"ALL_AT_ONCE": [1.0], "CANARY": [_size(routing, "CanarySize"), 1.0]}.get(routing["Type"])
-        if shares is None:
-            step = _size(routing, "LinearStepSize")
-            shares = [min(step * number, 1.0) for number in range(1, round(1 / step) + 1)]
+        shares = _shares(routing)
         try:
             for place, share in enumerate(shares):
                 self.canary = (share, fleets)
@@ -307,8 +304,17 @@ class Endpoint:
         return {**summary, "CurrentInstanceCount": fleet.count, "DesiredInstanceCount": fleet.count}
 
 
-def _size(routing: dict[str, Any], name: str) -> float:
-    size = routing[name]
+def _shares(routing: dict[str, Any]) -> list[float]:
+    """The new fleet's parts of the traffic, one after another."""
+    if routing["Type"] == "CANARY":
+        return [_size(routing["CanarySize"]), 1.0]
+    if routing["Type"] == "LINEAR":
+        step = _size(routing["LinearStepSize"])
+        return [min(step * number, 1.0) for number in range(1, round(1 / step) + 1)]
+    return [1.0]
+
+
+def _size(size: dict[str, Any]) -> float:
     return float(size["Value"]) / 100 if size["Type"] == "CAPACITY_PERCENT" else 0.5
 
 

@@ -55,6 +55,15 @@ class Faults:
         with self._lock:
             self._failures.append(_Failure(operation, code, said, status or _STATUS.get(code, 400), times))
 
+    def end(self) -> None:
+        """Nothing is planted any more."""
+        with self._lock:
+            self._failures.clear()
+        self.stuck.clear()
+        self.quotas.clear()
+        self.denied.clear()
+        self.log_lines, self.stale, self.pause = None, 0.0, 0.0
+
     def check(self, call: Call) -> None:
         """Raise what is planted for this call."""
         action = f"{call.service}:{call.operation}"

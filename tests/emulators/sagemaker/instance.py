@@ -95,8 +95,10 @@ class Instance:
         memory = ["--memory", f"{self.launch.memory_mb}m"] if self.launch.memory_mb else []
         settings = [part for name in self._inside() for part in ("--env", name)]
         model = f"{self.launch.model}:/opt/ml/model:ro"
+        word = self.launch.environment["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]
         return [
-            *("docker", "run", "--rm", "--network", "host", "--name", self.name, "--volume", model),
+            *("docker", "run", "--rm", "--network", "host", "--name", self.name),
+            *("--volume", model, "--volume", f"{word}:{word}:ro"),
             *memory,
             *settings,
             self.launch.image,

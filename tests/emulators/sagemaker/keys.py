@@ -107,8 +107,8 @@ def _unknown(service: str) -> AwsError:
 def _wrongly_signed(service: str) -> AwsError:
     return AwsError(
         "SignatureDoesNotMatch" if service in ("s3", "sts", "iam") else "InvalidSignatureException",
-        "The request signature we calculated does not match the signature you provided. Check your AWS Secret "
-        "Access Key and signing method. Consult the service documentation for details.",
+        "The request signature we calculated does not match the signature you provided. Check your AWS "
+        "Secret Access Key and signing method. Consult the service documentation for details.",
         403,
     )
 

@@ -53,18 +53,18 @@ class Site:
         """Never the same twice."""
         return int(next(self._numbers))
 
-    def client(self, service: str, region: str) -> Any:
-        """AWS as SageMaker itself reaches it: no fault is planted there."""
+    def client(self, service: str, region: str, *, inside: bool = True) -> Any:
+        """AWS as SageMaker itself reaches it, where no fault is planted, or as the user does."""
         with self._making:
-            return self._client(service, region)
+            return self._client(service, region, self.keys.inside.id if inside else self.keys.user.id)
 
     @functools.cache  # noqa: B019  (a site lives as long as its emulator)
-    def _client(self, service: str, region: str) -> Any:
+    def _client(self, service: str, region: str, key_id: str) -> Any:
         import boto3
         from botocore.config import Config
 
-        inside = self.keys.inside
-        session = boto3.session.Session(inside.id, inside.secret, region_name=region)
+        key = next(key for key in (self.keys.inside, self.keys.user) if key.id == key_id)
+        session = boto3.session.Session(key.id, key.secret, region_name=region)
         return session.client(
             service,
             endpoint_url=self.url,
@@ -73,6 +73,11 @@ class Site:
 
     def __hash__(self) -> int:
         return id(self)
+
+    @property
+    def pass_word(self) -> Path:
+        """The file that a container shows to be given its role's credentials."""
+        return self.folder / "pass-word"
 
     def platform(self, region: str) -> dict[str, str]:
         """What a container finds in its environment: its region, and where its role's keys are."""
@@ -83,5 +88,5 @@ class Site:
             "AWS_ALLOW_HTTP": "true",
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CONTAINER_CREDENTIALS_FULL_URI": self.url + PATH,
-            "AWS_CONTAINER_AUTHORIZATION_TOKEN": self.keys.pass_word,
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(self.pass_word),
         }
