@@ -237,3 +237,10 @@ def test_without_a_token_only_this_machine_is_answered_unless_it_is_said(
     assert Settings.read({**given, "TAXIWAY_CONTAINER_OPEN": "1"}).admission == ("--anyone",)
     told = Settings.read({**given, "TAXIWAY_CONTAINER_OPEN": "1", "TAXIWAY_TOKEN": "secret"})
     assert told.admission == ("--token-env", "TAXIWAY_TOKEN")
+
+
+def test_the_container_itself_imports_next_to_nothing_before_it_starts_a_process() -> None:
+    code = "import taxiway.serving.container, sys; print('\n'.join(sys.modules))".replace("\n", "\\n")
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    slow = {"numpy", "onnxruntime", "uvicorn", "orjson", "obstore", "boto3", "dataclasses", "asyncio"}
+    assert slow.isdisjoint(loaded.split())

@@ -12,8 +12,6 @@ import threading
 from collections import deque
 from pathlib import Path
 
-import orjson
-
 _LAST_WORDS = 3
 
 
@@ -103,8 +101,7 @@ class Child:
             while data := self.line.recv(4096):
                 self._received += data
         *lines, self._received = self._received.split(b"\n")
-        for line in lines:
-            self.ready |= orjson.loads(line)["event"] == "ready"
+        self.ready |= any(b'"ready"' in line for line in lines)
         if self.gone:
             self.line.close()
 

@@ -41,16 +41,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from taxiway.serving import logs
 from taxiway.serving.children import Child
-from taxiway.serving.shipping import SECONDS, Shipper
 
 PORT = 8080
 MODEL = "/opt/ml/model"
 DRAIN_SECONDS = 15.0
+SHIP_SECONDS = 5.0
 #: So many deaths of live processes within so many seconds end the container.
 DEATHS = 3
 DEATHS_SECONDS = 60.0
@@ -63,8 +62,7 @@ _FAILED = 1
 _log = logging.getLogger("taxiway.serving.container")
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """What the environment variables say; see the module.
 
     Parameters
@@ -88,7 +86,7 @@ class Settings:
     admission: tuple[str, ...] = ()
     drain_seconds: float = DRAIN_SECONDS
     ship_to: str = ""
-    ship_seconds: float = SECONDS
+    ship_seconds: float = SHIP_SECONDS
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
@@ -117,7 +115,7 @@ class Settings:
             _admission(environment),
             _number(environment, "TAXIWAY_DRAIN_SECONDS", DRAIN_SECONDS),
             environment.get("TAXIWAY_SHIP_TO", ""),
-            _number(environment, "TAXIWAY_SHIP_SECONDS", SECONDS),
+            _number(environment, "TAXIWAY_SHIP_SECONDS", SHIP_SECONDS),
         )
 
 
@@ -165,6 +163,11 @@ class Container:
         self._shadow_due = 0.0
         self._deaths: list[float] = []
 
+    def begin(self) -> None:
+        """Start the live processes."""
+        while len(self._live) < self._settings.workers:
+            self._live.append(self._start("live", self._settings.live, ""))
+
     def run(self, stop: socket.socket) -> int:
         """Serve until ``stop`` is readable, or no serving process stays up; give the exit status."""
         while True:
@@ -194,8 +197,7 @@ class Container:
             if not child.ready or len(self._deaths) >= DEATHS:
                 return child.reason()
             _log.error("a serving process is replaced: %s", child.reason())
-        while len(self._live) < self._settings.workers:
-            self._live.append(self._start("live", self._settings.live, ""))
+        self.begin()
         for child in self._live:
             if child.ready and not child.accepting:
                 child.accept()
@@ -275,30 +277,36 @@ def _signals() -> socket.socket:
 def main(arguments: list[str] | None = None) -> int:
     """Serve until told to stop."""
     given = sys.argv[1:] if arguments is None else arguments
-    form = os.environ.get(logs.VARIABLE, "text")
-    logs.set_up("container", "json" if form == "json" else "text")
-    if given != ["serve"]:
-        _log.error(
-            "a container of Taxiway takes one argument, serve, and got %s", shlex.join(given) or "none"
-        )
-        return _SETTINGS_ERROR
     stop = _signals()
     try:
+        if given != ["serve"]:
+            raise ValueError(f"a container takes one argument, serve, and got {shlex.join(given) or 'none'}")
         settings = Settings.read(os.environ)
-        folder = Path(tempfile.mkdtemp(prefix="taxiway-"))
-        container = Container(settings, folder)
+        container = Container(settings, Path(tempfile.mkdtemp(prefix="taxiway-")))
     except (OSError, ValueError) as error:
+        _set_up_log()
         _log.error("%s", error)
         return _SETTINGS_ERROR
-    shipper = Shipper(settings.spool, settings.ship_to, seconds=settings.ship_seconds)
-    if settings.ship_to:
-        shipper.start()
-    else:
+    # What is not needed to start a process is imported while that process imports.
+    container.begin()
+    _set_up_log()
+    from taxiway.serving.shipping import Shipper
+
+    if not settings.ship_to:
         _log.warning("TAXIWAY_SHIP_TO is not set: the prediction log stays in %s", settings.spool)
+        return container.run(stop)
+    shipper = Shipper(settings.spool, settings.ship_to, seconds=settings.ship_seconds)
+    shipper.start()
     status = container.run(stop)
-    if settings.ship_to:
-        shipper.close(settings.drain_seconds / 2)
+    shipper.close(settings.drain_seconds / 2)
     return status
+
+
+def _set_up_log() -> None:
+    from taxiway.serving import logs
+
+    form = os.environ.get(logs.VARIABLE)
+    logs.set_up("container", "json" if form == "json" else "text")
 
 
 if __name__ == "__main__":
