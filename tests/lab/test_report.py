@@ -23,6 +23,7 @@ from taxiway.control.ledger import ledger
 from taxiway.control.tables import WindowRow
 from taxiway.errors import ConflictError, InputError
 from taxiway.lab import figures, svg
+from taxiway.lab.attention import within
 from taxiway.lab.report import Report, gather
 from taxiway.monitoring.drift import drift
 from taxiway.monitoring.profiles import profile
@@ -109,6 +110,13 @@ def test_it_names_the_columns_that_a_plot_shows_to_have_moved(rain: Endpoint) ->
     assert marked(page, "Jan 2009") == set(jobs.columns) - still
 
 
+def test_a_window_is_named_as_one_says_it() -> None:
+    start = "2013-01-07T00:00:00+00:00"
+    assert within({"window": "month"}, start) == "in Jan 2013"
+    assert within({"window": "day"}, start) == "on 7 Jan 2013"
+    assert within({"window": "week"}, start) == "in the week of 7 Jan 2013"
+
+
 def test_a_long_or_hostile_name_has_room() -> None:
     names = ["WWWWWWWWWWWWWWWWWWWWWWWWWWWWW", "<img src=x onerror=alert(1)>", "rain"]
     picture = svg.bars([(name, 0.5, 0.5) for name in names], title="x")
@@ -131,7 +139,7 @@ def test_everything_that_is_known_is_told() -> None:
         "AUC of telling a window from the reference",
         "account_type",
         "No slice is significantly worse.",
-        "Only 40% of the predictions of Dec 2015 have an outcome.",
+        "Only 40% of the predictions in Dec 2015 have an outcome.",
         "hail (new)",
         "As told",
     ):

@@ -76,6 +76,12 @@ def when(detail: Json, start: object) -> str:
     return window_label(time, known)
 
 
+def within(detail: Json, start: object) -> str:
+    """Name a window in a sentence: ``in Dec 2013``, ``on 7 Jan 2013``, ``in the week of 7 Jan 2013``."""
+    before = {"hour": "in the hour of", "day": "on", "week": "in the"}.get(str(detail.get("window")), "in")
+    return f"{before} {when(detail, start)}"
+
+
 def amount(value: object, metric: object = "") -> str:
     """Write a metric's value: a share in per cent, anything else to three digits."""
     if not isinstance(value, int | float) or value != value:
@@ -140,17 +146,16 @@ def _data(detail: Json) -> Iterator[Point]:
     newest = _newest(detail)
     if newest is None:
         return
-    place, moved = when(detail, newest["start"]), _newest_moved(detail)
+    place, moved = within(detail, newest["start"]), _newest_moved(detail)
+    place = place[:1].upper() + place[1:]
     if moved:
         names = named([one["column"] for one in moved])
         verb = "has" if len(moved) == 1 else "have"
-        yield Point("warning", f"In {place}, {names} {verb} moved away from the reference.")
+        yield Point("warning", f"{place}, {names} {verb} moved away from the reference.")
     together = newest.get("multivariate") or {}
     if together.get("drifted") and not moved:
         said = f"AUC {together.get('auc', 0):.2f}"
-        yield Point(
-            "warning", f"In {place} the columns together tell the window from the reference ({said})."
-        )
+        yield Point("warning", f"{place} the columns together tell the window from the reference ({said}).")
 
 
 def _schema(detail: Json) -> Iterator[Point]:
@@ -171,22 +176,22 @@ def _measured(detail: Json) -> Iterator[Point]:
     measured = [one for one in windows if one.get("performance")]
     if measured:
         newest = measured[-1]
-        found, place = newest["performance"], when(detail, newest["start"])
+        found, place = newest["performance"], within(detail, newest["start"])
         metric = str(found.get("metric", "")).replace("_", " ")
         before = [one["performance"]["value"] for one in measured[:-1] if one["performance"].get("n")]
         beside = f"; its mean before was {amount(sum(before) / len(before), metric)}" if before else ""
         known = f"{found.get('n', 0):,} outcomes"
-        yield Point("info", f"{metric.capitalize()} in {place}: {interval(found)} on {known}{beside}.")
+        yield Point("info", f"{metric.capitalize()} {place}: {interval(found)} on {known}{beside}.")
         if (found.get("coverage") or 0.0) < LITTLE_COVERAGE:
             share = f"{found.get('coverage') or 0.0:.0%}"
-            yield Point("warning", f"Only {share} of the predictions of {place} have an outcome.")
+            yield Point("warning", f"Only {share} of the predictions {place} have an outcome.")
     elif windows:
         yield Point("info", "No outcome is known yet, so the performance is not measured.")
     newest_window = windows[-1] if windows else {}
     estimated = newest_window.get("estimated") or {}
     if estimated.get("value") is not None and not newest_window.get("performance"):
-        metric, place = estimated.get("metric", ""), when(detail, newest_window["start"])
-        yield Point("info", f"Estimated {metric} in {place}, without outcomes: {interval(estimated)}.")
+        metric, place = estimated.get("metric", ""), within(detail, newest_window["start"])
+        yield Point("info", f"Estimated {metric} {place}, without outcomes: {interval(estimated)}.")
     worse = [one["name"] for one in (detail.get("slices") or {}).get("slices") or () if one.get("worse")]
     if worse:
         yield Point("warning", f"The Model is worse than elsewhere where {named(worse, 3)}.")

@@ -51,6 +51,7 @@ def facts(detail: Json) -> str:
         "Accuracy": interval(accuracy, "accuracy") if accuracy else "no outcomes yet",
         "Open alerts": detail.get("open_alerts"),
         "URL": detail.get("url"),
+        "Notes": " ".join(detail.get("notes") or ()) or None,
     }
     listed = "".join(
         f"<div><dt>{name}</dt><dd>{text(value)}</dd></div>"

@@ -213,7 +213,7 @@ def _width(text: str, size: float) -> float:
 def _ticks(low: float, high: float) -> list[float]:
     """Give two to five round numbers between two."""
     step = 10.0 ** math.floor(math.log10(high - low))
-    step *= next(part for part in (1, 0.5, 0.2) if (high - low) / (step * part) >= 3)
+    step *= next(part for part in (5, 2, 1, 0.5, 0.2) if (high - low) / (step * part) >= 3)
     return [place * step for place in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
