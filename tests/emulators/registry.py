@@ -119,15 +119,24 @@ class Registry:
                     known.tags.append(tag)
         return list(found.values())
 
+    def put(self, repository: str, reference: str, text: str, media_type: str) -> None:
+        """Write a manifest as it is."""
+        path = f"/v2/{repository}/manifests/{reference}"
+        status, _headers, body = self._ask("PUT", path, text.encode(), {"Content-Type": media_type})
+        assert status == 201, body
+
     def delete(self, repository: str, digest: str) -> None:
         """Remove a manifest and its tags."""
         self._ask("DELETE", f"/v2/{repository}/manifests/{digest}")
 
-    def _ask(self, method: str, path: str) -> tuple[int, dict[str, str], bytes]:
+    def _ask(
+        self, method: str, path: str, body: bytes | None = None, more: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
         word = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
         connection = http.client.HTTPConnection(self.host, timeout=10)
         try:
-            connection.request(method, path, headers={"Authorization": f"Basic {word}", "Accept": _ACCEPTED})
+            headers = {"Authorization": f"Basic {word}", "Accept": _ACCEPTED, **(more or {})}
+            connection.request(method, path, body, headers)
             response = connection.getresponse()
             return response.status, {k.lower(): v for k, v in response.getheaders()}, response.read()
         except OSError:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from tests.emulators.registry import Registry
 from tests.emulators.sagemaker.calls import ACCOUNT
-from tests.emulators.sagemaker.instance import docker_login
+from tests.emulators.sagemaker.instance import docker_login, remove_images
 from tests.emulators.sagemaker.invoke import Invocation
 from tests.emulators.sagemaker.server import Server
 from tests.emulators.sagemaker.site import Site
@@ -79,6 +79,8 @@ class SageMakerEmulator:
             self._server.stop()
         if self.registry is not None:
             self.registry.stop()
+            if self.site.docker:
+                remove_images(self.registry.host)
         shutil.rmtree(self.folder / "models", ignore_errors=True)
 
     # What tests read

@@ -197,6 +197,14 @@ def docker_login(folder: Path, registry: str, user: str, password: str) -> None:
     (folder / "config.json").write_text(json.dumps({"auths": {registry: {"auth": word}}}))
 
 
+def remove_images(registry: str) -> None:
+    """Remove what was pulled from a registry that is no more."""
+    listed = ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter"]
+    asked = subprocess.run([*listed, f"reference={registry}/*"], capture_output=True, text=True, check=False)
+    if found := asked.stdout.split():
+        subprocess.run(["docker", "rmi", *found], capture_output=True, check=False)
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
