@@ -50,8 +50,8 @@ test-frameworks: $(STAMPS)/frameworks $(STAMPS)/oldest ## Test every framework's
 	$(FRAMEWORKS)/python -m pytest tests/frameworks
 	.venv-oldest/bin/python -m pytest --noconftest tests/monitoring/test_fidelity.py tests/monitoring/test_profiles.py
 
-test-sagemaker: $(STAMPS)/sagemaker ## Test the SageMaker back end and monitoring beside its SDK, in an environment of their own
-	$(SAGEMAKER)/python -m pytest tests/backends/sagemaker tests/emulators tests/monitoring -n $(TEST_PROCESSES) --dist worksteal
+test-sagemaker: $(STAMPS)/sagemaker $(STAMPS)/containers ## Test the SageMaker back end and monitoring beside its SDK, in an environment of their own
+	$(SAGEMAKER)/python -m tests.containers $(SAGEMAKER)/python -m pytest tests/backends/sagemaker tests/emulators tests/monitoring -n $(TEST_PROCESSES) --dist worksteal
 
 check: setup ## Lint, format check and types: ruff, mypy, eslint, prettier, tsc
 	ruff check .
@@ -170,6 +170,17 @@ $(STAMPS)/wrk:
 	  [ "$$(id -u)" = 0 ] || { echo "Serving is measured with Debian's wrk: sudo apt-get install wrk"; exit 1; }; \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends wrk >/dev/null; }
 	@touch $@
+
+# Docker, a registry and compose; where they cannot be had, what needs them is skipped, and says so.
+$(STAMPS)/containers:
+	@mkdir -p $(STAMPS)
+	@if command -v dockerd >/dev/null && command -v docker-registry >/dev/null && command -v htpasswd >/dev/null \
+	  && command -v docker-compose >/dev/null; then touch $@; \
+	elif [ "$$(id -u)" != 0 ]; then \
+	  echo "Real containers are tested too: sudo apt-get install docker.io docker-registry apache2-utils docker-compose"; \
+	else { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	    docker.io docker-registry apache2-utils docker-compose iptables >/dev/null && touch $@; } \
+	  || echo "Docker could not be installed; the tests that need it are skipped"; fi
 
 $(STAMPS)/chromium:
 	@mkdir -p $(STAMPS)
