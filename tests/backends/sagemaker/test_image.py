@@ -149,8 +149,7 @@ def test_docker_runs_the_very_image_and_builds_its_context(
 ) -> None:
     tried = image.try_out(built, model.path)
     assert tried.how == engine.name
-    known = engine.call("inspect", "--format", "{{.Id}}", built.tag, failed="inspect")
-    assert known == built.digest
+    assert engine.identify(built.tag) == built.digest
     # Its files are the image's own: Debian's Python, not this machine's.
     said = subprocess.run(
         [
@@ -221,7 +220,7 @@ def test_what_was_pushed_can_be_pulled(
     subprocess.run(login, input=registry.password, text=True, check=True, capture_output=True)
     try:
         engine.call("pull", pushed.uri, failed="pull")
-        assert engine.call("inspect", "--format", "{{.Id}}", pushed.uri, failed="look") == built.digest
+        assert engine.identify(pushed.uri) == built.digest
     finally:
         engine.call("rmi", pushed.uri, failed="clean")
         engine.call("logout", registry.host, failed="clean")

@@ -143,7 +143,9 @@ def write_archive(image: LocalImage, path: Path) -> None:
 
 
 def hand_over(image: LocalImage, engine: Engine) -> None:
-    """Have Docker or podman know an image that it did not build."""
+    """Have Docker or podman know an image that it did not build; it may know it already."""
+    if engine.identify(image.tag) == image.digest:
+        return
     with tempfile.TemporaryDirectory(prefix="taxiway-load-") as scratch:
         path = Path(scratch) / "image.tar"
         write_archive(image, path)

@@ -53,6 +53,13 @@ class Engine:
             raise BackendError(f"{failed}: {said.rstrip('.')}.", hint=f"Look at: {self.name} info")
         return ran.stdout.strip()
 
+    def identify(self, tag: str) -> str:
+        """Give the digest of an image's configuration; empty where there is no such image."""
+        with contextlib.suppress(BackendError):
+            said = self.call("image", "inspect", "--format", "{{.Id}}", tag, failed=f"{tag} is not there")
+            return said if said.startswith("sha256:") else f"sha256:{said}"
+        return ""
+
     def load(self, archive: Path, tag: str) -> None:
         """Take an image over from an archive."""
         self.call("load", "--quiet", "--input", str(archive), failed=f"{tag} could not be loaded")
