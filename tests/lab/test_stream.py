@@ -44,7 +44,7 @@ def test_a_failure_is_an_event_and_the_line_outlives_it(client: httpx.Client, se
         assert next(stream)[0] == "overview"
         failure = {"type": "CorruptionError", "error": "The ledger cannot be read.", "hint": "Restore it."}
         seeds.write(seed, seeds.full() | {"failure": failure})
-        # change_token does not fail here, so the overview does. What an earlier watcher saw last may come first.
+        # change_token does not fail here, so the overview does; what an earlier watcher saw may come first
         assert next(event for event in stream if event[0] == "failure") == (
             "failure",
             {"error": "The ledger cannot be read.", "hint": "Restore it."},

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from taxiway.packaging import data_checks
+from taxiway.packaging import data_checks, reference_rows
 from taxiway.packaging.frameworks import Export
 from taxiway.packaging.frameworks.graph import foreign_domains, outside
 from taxiway.packaging.latency import LATENCY_MS, MANY_ROWS, times
@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 
 LARGEST_FILES = 10**9
 LARGEST_MEMORY = 2 * 10**9
-_RECORDS = frozenset((SIGNATURE, ENVIRONMENT, REQUIREMENTS, PARITY, PREFLIGHT, REFERENCE, SAMPLE))
+_RECORDS = frozenset(
+    (SIGNATURE, ENVIRONMENT, REQUIREMENTS, PARITY, PREFLIGHT, REFERENCE, reference_rows.FILE, SAMPLE)
+)
 _MOST_SECONDS = 0.2
 _MOST_NAMED = 5
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taxiway.errors import InputError, PackagingError
-from taxiway.monitoring import importance
 from taxiway.packaging import (
     bento,
     digest,
     distributions,
+    importance,
     lineage,
     reference_rows,
     registry,

@@ -11,8 +11,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from taxiway.errors import InputError
 from taxiway.monitoring.drift import drift
-from taxiway.monitoring.importance import check, of_estimator
 from taxiway.monitoring.profiles import profile
+from taxiway.packaging.importance import check, of_estimator
 from tests.monitoring.weather import of_month, of_year, seattle
 
 NUMBERS = ["precipitation", "temp_max", "temp_min", "wind"]
