@@ -22,6 +22,7 @@ TOKEN_TAG = "taxiway:token"  # noqa: S105 - the name of a tag
 LIVE_TAG = "taxiway:live"
 SHADOW_TAG = "taxiway:shadow"
 CONFIG_TAG = "taxiway:config"
+SINCE_TAG = "taxiway:since"
 UNDER_WAY = ("Creating", "Updating", "SystemUpdating", "RollingBack")
 _MOST_TOKEN = 256
 
@@ -55,6 +56,19 @@ class Native:
     def wanted(self) -> str:
         """The EndpointConfig that was asked for last."""
         return self.tags.get(CONFIG_TAG, "")
+
+    @property
+    def was_sent_back(self) -> bool:
+        """Whether an update was asked for, was begun, and did not come to be.
+
+        Which it was is written down before an update, with the time of the change before it: where that is
+        still the last change, the update was never begun.
+        """
+        return (
+            self.status == "InService"
+            and self.wanted not in ("", self.config)
+            and self.tags.get(SINCE_TAG) != self.modified.isoformat()
+        )
 
 
 class Account:
@@ -176,8 +190,10 @@ class Account:
         return str((found.get("PrimaryContainer") or {}).get("Image", ""))
 
     def mark(self, native: Native, design: Design, token: str) -> None:
-        """Write down at the endpoint what was asked for."""
+        """Write down at the endpoint what is asked for."""
         wanted = {tag["Key"]: tag["Value"] for tag in _tags(design, token)} | {CONFIG_TAG: design.name}
+        if native.config != design.name:
+            wanted[SINCE_TAG] = native.modified.isoformat()
         changed = [
             {"Key": key, "Value": value} for key, value in wanted.items() if native.tags.get(key) != value
         ]

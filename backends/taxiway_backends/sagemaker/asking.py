@@ -54,7 +54,7 @@ def ask(storage: Storage, design: Design, body: bytes, headers: Mapping[str, str
             return _ask_later(storage, design, body, given)
         return _ask_now(storage, body, given)
     except AwsError as error:
-        if error.code == "ValidationException" or is_missing(error.__cause__ or error):
+        if error.code in ("ValidationException", "ValidationError") or is_missing(error.__cause__ or error):
             hint = "`taxiway endpoints list` shows how it is."
             raise _refusal(
                 f"The endpoint {design.endpoint!r} cannot be asked: {error.message}", hint

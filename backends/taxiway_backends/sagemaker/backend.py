@@ -22,7 +22,7 @@ from taxiway.backends import (
     Routing,
     Status,
 )
-from taxiway.errors import NotFoundError
+from taxiway.errors import NotFoundError, RequestError
 from taxiway_backends.sagemaker import (
     asking,
     checking,
@@ -246,7 +246,7 @@ class SageMakerBackend:
             native = place.account.endpoint(name)
             found = native and place.storage.design(name, native.config)
             if not found:
-                raise NotFoundError(f"There is no endpoint {name!r} on SageMaker.", hint="Deploy it first.")
+                raise RequestError(f"There is no endpoint {name!r} on SageMaker.", hint="Deploy it first.")
             self._asked[name] = found
         return self._asked[name]
 

@@ -58,7 +58,7 @@ class Observer:
         reason = self._reason(native, endpoint, status)
         if native.status in UNDER_WAY and self._is_stuck(native):
             status = Status.FAILED if is_first else Status.DEGRADED
-        if native.status == "InService" and native.wanted not in ("", native.config):
+        if native.was_sent_back:
             status = Status.DEGRADED  # so that it is known: InService alone would hide that it was sent back
         runtime = self._account.session.client("sagemaker-runtime").meta.endpoint_url
         return Observation(
@@ -86,7 +86,7 @@ class Observer:
         """Say why it is not ready: SageMaker's reason, and the container's own last words."""
         if native.status in ("Failed", "UpdateRollbackFailed"):
             return _with_words(f"SageMaker says: {native.reason or native.status}", self._words(endpoint))
-        if native.status == "InService" and native.wanted not in ("", native.config):
+        if native.was_sent_back:
             wanted = self.running(native.wanted).live or native.wanted
             text = f"The update to {wanted} failed and was sent back"
             text += f": {native.reason}" if native.reason else ""

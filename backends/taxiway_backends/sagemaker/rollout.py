@@ -57,16 +57,13 @@ class Rollout:
                 self._await_absence(design.endpoint)
                 self._prepare(design, routing, token)
                 self._account.start(design, token)
-        elif native.status in UNDER_WAY:
-            if native.pending == design.name:
-                self._account.mark(native, design, token)
-        elif native.status == "Deleting":
-            return
+        elif native.status in UNDER_WAY or native.status == "Deleting":
+            return  # what is to come after it comes the next time
         elif native.config == design.name:
             self._storage.upload(design, routing)
             self._account.mark(native, design, token)
             self.settle(design)
-        elif not _was_tried(native, design, token):
+        elif not (native.was_sent_back and _was_tried(native, design, token)):
             self._update(native, design, routing, token)
 
     def _update(self, native: Native, design: Design, routing: Routing, token: str) -> None:
@@ -74,13 +71,13 @@ class Rollout:
         alarms = scaling.set_alarms(self._session, design)
         if native.status == "InService" and design.autoscale is None:
             scaling.unscale(self._session, design.endpoint)
+        self._account.mark(native, design, token)
         try:
             self._account.update(design, scaling.deployment(design, alarms))
         except AwsError as error:
             if is_busy(error.__cause__ or error):  # another change came first; this one comes after it
                 return
             raise
-        self._account.mark(native, design, token)
 
     def _prepare(self, design: Design, routing: Routing, token: str) -> None:
         """Make all that the endpoint needs; whatever is there already is the same, by its name."""

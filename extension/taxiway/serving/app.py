@@ -41,6 +41,8 @@ _log = logging.getLogger(__name__)
 Role = Literal["live", "shadow"]
 
 #: Headers that ask for more than ``answer_at_once`` knows.
+#: SageMaker's name of a request, which every variant that gets a copy of it is told.
+INFERENCE_ID = b"x-amzn-sagemaker-inference-id"
 _LONGER = frozenset((b"content-encoding", TRACEPARENT))
 
 
@@ -159,7 +161,7 @@ class App:
             return
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        request = request_id(headers.get(b"x-request-id"))
+        request = request_id(headers.get(b"x-request-id") or headers.get(INFERENCE_ID))
         route = self._routes.get(path)
         trace = read_trace(scope["headers"]) if TRACEPARENT in headers else None
         call = Call(request, headers, scope, receive, send)

@@ -1,4 +1,4 @@
-"""The SageMaker back end in an emulated account, whose containers are real processes of the container's entry."""
+"""The SageMaker back end in an emulated account; its containers are real processes of their entry point."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Endpoint(Subject):
     account: SageMakerEmulator = field(kw_only=True)
     image: str = IMAGE
     seconds = 60.0
-    interruptions = ("before the model", "before the configuration", "before the endpoint", "before the tags")
+    interruptions = ("before the model", "before the configuration", "before the tags", "before the endpoint")
     facts = frozenset(("region", "account", "role", "bucket"))
 
     def spec(self, live: int = 0, shadow: int | None = None, **more: Any) -> EndpointSpec:
@@ -126,9 +126,7 @@ def account(account_of_all: SageMakerEmulator, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def endpoint(
-    account: SageMakerEmulator, taxiway_home: Path, models: list[BuiltModel]
-) -> Iterator[Endpoint]:
+def endpoint(account: SageMakerEmulator, taxiway_home: Path, models: list[BuiltModel]) -> Iterator[Endpoint]:
     one = Endpoint(SageMakerBackend(taxiway_home), models, account=account)
     yield one
     account.release()

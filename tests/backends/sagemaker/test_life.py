@@ -1,0 +1,175 @@
+"""What only SageMaker has: its modes, its fleets, its log store, and what all that costs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from taxiway.backends import Bake, EndpointRef, Status
+from taxiway.monitoring import log as prediction_log
+from taxiway.serving.spool import list_segments, read_segment
+from taxiway_backends.sagemaker import collecting, prices
+from taxiway_backends.sagemaker.collecting import collect
+from tests.backends.sagemaker.conftest import Endpoint
+from tests.waiting import wait_until
+
+
+def _ask(endpoint: Endpoint, name: str) -> None:
+    body = json.dumps({"records": endpoint.models[0].rows(1)}).encode()
+    headers = {"content-type": "application/json", "x-request-id": name}
+    status, _, answer = endpoint.backend.ask(endpoint.ref, body, headers)
+    assert status == 200, answer
+
+
+def _collected(endpoint: Endpoint) -> list[tuple[str, str]]:
+    """Role and id of every prediction that was brought here."""
+    folder = endpoint.backend.home / "run" / "sagemaker" / endpoint.name / "spool"
+    records = [record for path in list_segments(folder) for record in read_segment(path)[0]]
+    frame = prediction_log.predictions_frame(records)
+    return sorted(zip(frame["role"], frame["id"], strict=True))
+
+
+def _nothing_is_left(endpoint: Endpoint) -> None:
+    account = endpoint.account.account()
+    mine = {kind: [name for name in names if "iris" in name] for kind, names in account.items()}
+    assert mine == {kind: [] for kind in account}
+
+
+def test_each_prediction_is_collected_once_and_after_destroy_the_account_is_empty(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = endpoint.start(shadow=1, bake=Bake(seconds=1.0), settings={"autoscale": [1, 3]})
+    assert seen.spool is not None
+    account = endpoint.account.account()
+    assert account["scaling"] == ["endpoint/taxiway-iris/variant/AllTraffic"]
+    names = [f"id-{number}" for number in range(5)]
+    for name in names[:3]:
+        _ask(endpoint, name)
+    assert {one.inference_id for one in endpoint.account.invocations()} >= set(names[:3])
+    wait_until(
+        lambda: any("/spool/live" in name for name in endpoint.account.account()["objects"]), "shipping", 60
+    )
+    # Killed after a segment got its name and before its object was removed: it is not brought again
+    with monkeypatch.context() as killed:
+        killed.setattr(collecting.Storage, "delete", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            endpoint.backend.collect(endpoint.ref, seen.spool)
+    for path in list_segments(seen.spool):
+        path.unlink()  # as the monitor does with what it has read
+    assert endpoint.backend.collect(endpoint.ref, seen.spool) == 0
+    for name in names[3:]:
+        _ask(endpoint, name)
+    # What had not been shipped when it was destroyed comes with SIGTERM, and is brought by destroy
+    assert endpoint.backend.destroy(endpoint.ref, token="end").status is Status.ABSENT
+    found = _collected(endpoint)
+    assert [name for role, name in found if role == "live" and name in names[3:]] == names[3:]
+    assert len(found) == len(set(found)), "something was collected twice"
+    _nothing_is_left(endpoint)
+
+
+def test_a_segment_that_was_staged_is_brought_to_its_name(endpoint: Endpoint, tmp_path: Path) -> None:
+    place = endpoint.backend._place("", "")
+    place.storage.make()
+    key = "taxiway/iris/spool/live-a-1.spool"
+    place.storage.client.put_object(Bucket=place.storage.bucket, Key=key, Body=b"TWSPOOL1")
+    # Killed between the journal and the name
+    journal = collecting.Journal(tmp_path / collecting.JOURNAL)
+    (tmp_path / ".live-a-1.spool.staged").write_bytes(b"TWSPOOL1")
+    journal.add("live-a-1.spool")
+    assert collect(place.storage, "iris", tmp_path) == 1
+    assert [path.name for path in list_segments(tmp_path)] == ["live-a-1.spool"]
+    assert collect(place.storage, "iris", tmp_path) == 0
+
+
+def test_a_native_shadow_variant_is_a_second_fleet_with_the_same_prediction_ids(endpoint: Endpoint) -> None:
+    plan = endpoint.backend.plan(endpoint.spec(shadow=1, settings={"shadow": "native"}))
+    assert plan.hourly_cost == pytest.approx(2 * prices.HOURLY["ml.m5.large"])
+    assert "2 × ml.m5.large, live and shadow fleet together" in plan.notes[0]
+    assert "bills until it is deleted" in plan.notes[0]
+    endpoint.start(shadow=1, settings={"shadow": "native"})
+    assert len(endpoint.account.account()["models"]) == 2
+    _ask(endpoint, "one")
+    wait_until(
+        lambda: (
+            {one.shadow for one in endpoint.account.invocations() if one.inference_id == "one"}
+            == {True, False}
+        ),
+        "the shadow's copy",
+        30,
+    )
+    endpoint.backend.destroy(endpoint.ref, token="end")
+    assert _collected(endpoint) == [("live", "one"), ("shadow", "one")]
+    _nothing_is_left(endpoint)
+
+
+def test_a_serverless_endpoint_answers_and_costs_nothing_while_it_is_idle(endpoint: Endpoint) -> None:
+    settings = {"mode": "serverless", "memory_mb": 2048, "max_concurrency": 2}
+    plan = endpoint.backend.plan(endpoint.spec(settings=settings))
+    assert plan.hourly_cost == 0.0
+    assert "nothing while nobody asks" in plan.notes[0]
+    seen = endpoint.start(settings=settings)
+    assert endpoint.ask(seen) == endpoint.models[0].tag
+
+
+def test_an_asynchronous_endpoint_answers_through_s3(endpoint: Endpoint) -> None:
+    seen = endpoint.start(settings={"mode": "async"})
+    assert endpoint.ask(seen) == endpoint.models[0].tag
+    assert [name for name in endpoint.account.account()["objects"] if "/async/" in name] == []
+
+
+def test_a_plan_tells_what_an_update_costs_beside(endpoint: Endpoint) -> None:
+    first = endpoint.backend.plan(endpoint.spec(workers=2))
+    assert first.hourly_cost == pytest.approx(2 * prices.HOURLY["ml.m5.large"])
+    assert f"${2 * prices.HOURLY['ml.m5.large'] * 730:,.0f} a month" in first.notes[0]
+    assert prices.DATE in first.notes[0]
+    endpoint.start(workers=2)
+    update = endpoint.backend.plan(endpoint.spec(live=1, workers=2))
+    assert any("old and the new fleet are billed" in note for note in update.notes)
+    assert endpoint.backend.plan(endpoint.spec(settings={"instance_type": "ml.x1.huge"})).hourly_cost is None
+
+
+def test_an_update_behind_alarms_is_sent_back_when_one_sounds(endpoint: Endpoint) -> None:
+    endpoint.start(bake=Bake(seconds=2000.0))
+    endpoint.backend.route(endpoint.ref, endpoint.routing(1), token="next")
+    assert endpoint.account.account()["alarms"] == ["taxiway-iris-errors"]
+    endpoint.account.client("cloudwatch").set_alarm_state(
+        AlarmName="taxiway-iris-errors", StateValue="ALARM", StateReason="planted"
+    )
+    seen = endpoint.until(lambda seen: seen.native == "InService")
+    assert (seen.status, seen.live) == (Status.DEGRADED, endpoint.models[0].tag)
+    assert "ALARM" in seen.reason
+
+
+def test_it_converges_where_aws_shows_what_was_and_asks_for_patience(endpoint: Endpoint) -> None:
+    endpoint.account.stale_reads(1.0)
+    endpoint.account.throttle("*", 3)
+    endpoint.start()
+    assert endpoint.backend.route(endpoint.ref, endpoint.routing(1), token="b").status is not Status.ABSENT
+    endpoint.ready(1)
+    endpoint.account.release()
+    assert endpoint.backend.metrics(endpoint.ref) == {} or "invocations" in endpoint.backend.metrics(
+        endpoint.ref
+    )
+
+
+def test_neither_the_sdk_nor_boto3_is_imported_before_it_is_needed() -> None:
+    code = (
+        "import sys, taxiway, taxiway.control.api, taxiway.serving.app, taxiway.lab.extension\n"
+        "import taxiway.control.reconcile as reconcile\n"
+        "reconcile.backend('sagemaker'); import taxiway.control.agent\n"
+        "print(sorted({'sagemaker', 'boto3', 'botocore', 'obstore'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_name_that_sagemaker_does_not_take_is_refused(endpoint: Endpoint) -> None:
+    from taxiway.errors import InputError
+
+    for name in ("a" * 41, "double--hyphen", "ends-"):
+        with pytest.raises(InputError, match="name"):
+            endpoint.backend.observe(EndpointRef(name))
