@@ -84,6 +84,7 @@ class Instance:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         threading.Thread(target=self._pump, args=(self._process,), daemon=True).start()
 
@@ -109,6 +110,7 @@ class Instance:
         inside = {**self.launch.environment, "TAXIWAY_CONTAINER_PORT": str(self.port)}
         if self.launch.image is None:
             inside["TAXIWAY_CONTAINER_MODEL"] = str(self.launch.model)
+            inside["TAXIWAY_SPOOL"] = str(self.launch.model.with_name(f"{self.name}-spool"))
         return inside
 
     def _environment(self) -> dict[str, str]:
@@ -154,18 +156,19 @@ class Instance:
         if self._process is None:
             return
         self.tell_to_leave()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.kill()
+        self.kill()
 
     def kill(self) -> None:
         """SIGKILL, as when an instance is lost."""
         if self._process is None:
             return
-        if self.launch.image is not None:
+        if self.launch.image is not None and self.alive():
             subprocess.run(["docker", "kill", self.name], capture_output=True, check=False)
-        self._process.kill()
+        # As a container's end is the end of all that ran in it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
 
