@@ -32,7 +32,7 @@ _FILES = {
     "etc/group": "root:x:0:\nnogroup:x:65534:\n",
     "etc/nsswitch.conf": "hosts: files dns\n",
 }
-_FOLDERS = ("root", "tmp", "var/tmp", "proc", "sys", "dev", "opt/ml/model")
+_FOLDERS = ("root", "tmp", "var/tmp", "proc", "sys", "dev")
 #: Manuals and translations, and what of Python no server imports; the licences stay.
 _LEFT_OUT = (
     *(f"usr/share/{name}" for name in ("man", "locale", "lintian", "bash-completion")),

@@ -21,8 +21,9 @@ from taxiway_backends.sagemaker.image.lock import environment_lock, target, uv
 #: In the image.
 PACKAGES = "opt/taxiway/packages"
 SOURCE = "opt/taxiway/source"
+MODEL = "opt/ml/model"
 #: Changed whenever an image of the same lock and source would be made otherwise.
-RECIPE = "2"
+RECIPE = "3"
 #: Names an image to stand on instead of Taxiway's own base; it has Python 3.11, as ``python3``.
 BASE_VARIABLE = "TAXIWAY_IMAGE_BASE"
 #: Of the cache: some 60 MB each.
@@ -158,6 +159,7 @@ def _make(recipe: Recipe, cache: Path, folder: Path, progress: Progress) -> tupl
     def source(scratch: Path) -> Path:
         place = scratch / SOURCE / "taxiway"
         recipe.copy_source(place)
+        (scratch / MODEL).mkdir(parents=True)
         compile_sources(base(), place, f"/{SOURCE}/taxiway")
         return scratch
 
