@@ -130,12 +130,15 @@ def deployment(design: Design, alarms: list[str]) -> dict[str, Any] | None:
     if design.mode != "realtime" or not (design.bake or design.canary):
         return None
     seconds = int(min(design.bake.seconds if design.bake else 300, _LONGEST_BAKE))
-    routing: dict[str, Any] = {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": seconds}
+    routing: dict[str, Any] = {
+        "Type": "ALL_AT_ONCE",
+        "WaitIntervalInSeconds": seconds if design.canary else 0,
+    }
     if design.canary:
         routing |= {"Type": "CANARY", "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": design.canary}}
     policy = {
         "TrafficRoutingConfiguration": routing,
-        "TerminationWaitInSeconds": 0,
+        "TerminationWaitInSeconds": seconds,  # while the old fleet is there, an alarm brings it back
         "MaximumExecutionTimeoutInSeconds": _LONGEST_UPDATE,
     }
     back = (

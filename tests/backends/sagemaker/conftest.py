@@ -118,17 +118,28 @@ def account_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SageMak
 
 @pytest.fixture
 def account(account_of_all: SageMakerEmulator, monkeypatch: pytest.MonkeyPatch) -> SageMakerEmulator:
-    for name, value in account_of_all.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("TAXIWAY_SAGEMAKER_ROLE", account_of_all.role)
+    _enter(account_of_all, monkeypatch)
     account_of_all.release()
     return account_of_all
 
 
+def _enter(account: SageMakerEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let boto3 find the emulated account, and nothing else."""
+    for name, value in {**account.environment, "TAXIWAY_SAGEMAKER_ROLE": account.role}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+
+
 @pytest.fixture
-def endpoint(account: SageMakerEmulator, taxiway_home: Path, models: list[BuiltModel]) -> Iterator[Endpoint]:
+def endpoint(
+    account: SageMakerEmulator,
+    taxiway_home: Path,
+    models: list[BuiltModel],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Endpoint]:
     one = Endpoint(SageMakerBackend(taxiway_home), models, account=account)
     yield one
+    _enter(account, monkeypatch)
     account.release()
     account.renew_credentials()
     one.backend.destroy(one.ref, token="end")
