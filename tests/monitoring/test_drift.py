@@ -138,6 +138,14 @@ def test_new_and_vanished_categories_are_named(reference):
     assert one.vanished_categories == ("drizzle", "fog", "snow", "sun")
 
 
+def test_a_new_category_is_named_where_it_moved_most(reference):
+    known = reference[["weather"]].head(60)
+    several = pd.DataFrame({"weather": [*known["weather"].head(35), *["hail"] * 35]})
+    assert compared(reference[["weather"]], several)["weather"].text == "share of 'hail' 0% → 50%"
+    many = pd.DataFrame({"weather": [*known["weather"].head(35), *[f"hail {size}" for size in range(35)]]})
+    assert compared(reference[["weather"]], many)["weather"].text == "share of other values 0% → 50%"
+
+
 def test_a_million_categories_do_not_crash_and_do_not_drift():
     rng = np.random.default_rng(0)
     reference = pd.DataFrame({"id": rng.integers(0, 10**6, 50_000).astype(str)})

@@ -148,7 +148,7 @@ def endpoints_show(endpoint: EndpointName, json_: Json = False) -> None:
     show.console().print(
         f"live {detail['live']}, shadow {detail['shadow'] or 'none'}, {detail['url']}", markup=False
     )
-    for note in detail["notes"]:
+    for note in [*detail["notes"], *filter(None, [detail["ahead"]])]:
         show.console().print(note, markup=False)
     show.console().print(
         f"{detail['requests']} predictions, {detail['outcomes']} outcomes, "

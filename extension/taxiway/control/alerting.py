@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from taxiway.control import notices, rules
+from taxiway.control import ahead, notices, rules
 from taxiway.control.labels import outputs_of
 from taxiway.control.ledger import Ledger, now
 from taxiway.control.tables import GRACE, ConceptRow, EndpointRow, ObservationRow, SchemaRow, WindowRow
@@ -56,6 +56,7 @@ def context(session: Session, row: EndpointRow, model: Model) -> Context:
         session.scalars(
             select(WindowRow)
             .where(WindowRow.endpoint == row.name, WindowRow.model == row.live, WindowRow.role == "live")
+            .where(ahead.begun(now()))
             .order_by(WindowRow.start.desc())
             .limit(NEWEST)
         )

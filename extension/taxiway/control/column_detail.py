@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from taxiway.control import desired
-from taxiway.control.ledger import ledger
+from taxiway.control.ahead import begun
+from taxiway.control.ledger import ledger, now
 from taxiway.control.tables import WindowRow
 from taxiway.errors import InputError, NotFoundError, TaxiwayError
 from taxiway.monitoring.hiding import hide
@@ -60,7 +61,7 @@ def column_detail(endpoint: str, column: str, window: str | None = None, model: 
     start = _parse(window)
     rows = [
         row
-        for row in _windows(endpoint)
+        for row in _windows(endpoint, ahead=start is not None)
         if (start is None or row.start == start) and model in (None, row.model)
     ]
     if not rows:
@@ -107,7 +108,8 @@ def column_history(endpoint: str, column: str) -> Json:
     """
     from taxiway.monitoring import distributions, profiles
 
-    largest = {row.start: row for row in sorted(_windows(endpoint), key=lambda row: (row.start, row.rows))}
+    windows = sorted(_windows(endpoint), key=lambda row: (row.start, row.rows))
+    largest = {row.start: row for row in windows}
     rows = list(largest.values())  # where a switch left two Models in one window
     with ledger().reading() as session:
         live = registry.load(desired.get(session, endpoint).live)
@@ -158,14 +160,14 @@ class _Briefs:
 _briefs = _Briefs()
 
 
-def _windows(endpoint: str) -> Sequence[WindowRow]:
+def _windows(endpoint: str, *, ahead: bool = False) -> Sequence[WindowRow]:
+    """Give the windows of the live role; with ``ahead``, those that have not begun too."""
+    query = select(WindowRow).where(WindowRow.endpoint == endpoint, WindowRow.role == "live")
+    if not ahead:
+        query = query.where(begun(now()))
     with ledger().reading() as session:
         desired.get(session, endpoint)
-        return session.scalars(
-            select(WindowRow)
-            .where(WindowRow.endpoint == endpoint, WindowRow.role == "live")
-            .order_by(WindowRow.start, WindowRow.model)
-        ).all()
+        return session.scalars(query.order_by(WindowRow.start, WindowRow.model)).all()
 
 
 def _parse(window: str | None) -> datetime | None:

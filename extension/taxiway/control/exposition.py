@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from taxiway.control.ledger import Ledger, ledger
+from taxiway.control import ahead
+from taxiway.control.ledger import Ledger, ledger, now
 from taxiway.control.tables import (
     AlertRow,
     DeliveryRow,
@@ -105,6 +106,7 @@ def _families(session: Session) -> Iterator[Metric]:
                 WindowRow.model == endpoint.live,
                 WindowRow.role == "live",
                 WindowRow.judged,
+                ahead.begun(now()),
             )
             .order_by(WindowRow.start.desc())
             .limit(10)

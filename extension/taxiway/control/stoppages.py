@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from taxiway.control import notices, rules
+from taxiway.control import ahead, notices, rules
 from taxiway.control.ledger import Ledger
 from taxiway.control.tables import AlertRow, EndpointRow, ObservationRow, SegmentRow, SinkRow, WindowRow
 from taxiway.monitoring.context import Firing, firing
@@ -140,7 +140,7 @@ def _no_predictions(session: Session, row: EndpointRow, moment: datetime) -> Ite
         return
     query = (
         select(WindowRow.start, WindowRow.end, WindowRow.updated)
-        .where(WindowRow.endpoint == row.name, WindowRow.role == "live")
+        .where(WindowRow.endpoint == row.name, WindowRow.role == "live", ahead.begun(moment))
         .order_by(WindowRow.start.desc())
         .limit(100)
     )

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from taxiway.control import agent_process, desired, retraining, silencing
+from taxiway.control import agent_process, ahead, desired, retraining, silencing
 from taxiway.control.ledger import ledger, now
 from taxiway.control.tables import (
     AlertRow,
@@ -103,7 +103,10 @@ def endpoint_detail(name: str) -> Json:
     with ledger().reading() as session:
         row = desired.get(session, name)
         windows = session.scalars(
-            select(WindowRow).where(WindowRow.endpoint == name).order_by(WindowRow.start.desc()).limit(MANY)
+            select(WindowRow)
+            .where(WindowRow.endpoint == name, ahead.begun(now()))
+            .order_by(WindowRow.start.desc())
+            .limit(MANY)
         ).all()
         schema = session.scalars(
             select(SchemaRow)
@@ -178,7 +181,9 @@ def _endpoint(session: Session, row: EndpointRow) -> Json:
     live = (WindowRow.endpoint == row.name, WindowRow.role == "live")
     requests = session.scalar(select(func.sum(WindowRow.rows)).where(*live))
     mine = (*live, WindowRow.model == row.live)
-    newest = session.scalar(select(WindowRow.drift).where(*mine).order_by(WindowRow.start.desc()).limit(1))
+    newest = session.scalar(
+        select(WindowRow.drift).where(*mine, ahead.begun(now())).order_by(WindowRow.start.desc()).limit(1)
+    )
     performances = session.scalars(select(WindowRow.performance).where(*mine).order_by(WindowRow.start))
     judged = [performance for performance in performances if performance and performance["n_labelled"]]
     drifted = sorted({entry["column"] for entry in newest or [] if entry["drifted"]})
@@ -191,6 +196,7 @@ def _endpoint(session: Session, row: EndpointRow) -> Json:
         "status": seen.status if seen else "PENDING",
         "reason": seen.reason if seen else "the agent has not acted on it yet",
         "notes": list(seen.notes) if seen else [],
+        "ahead": ahead.told(session, row.name, now()),
         "url": seen.url if seen else None,
         "live": row.live,
         "shadow": row.shadow,

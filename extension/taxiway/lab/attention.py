@@ -110,6 +110,8 @@ def _state(detail: Json) -> Iterator[Point]:
         reason = f": {detail['reason']}" if detail.get("reason") else ""
         failing = status in ("FAILED", "DEGRADED", "UNKNOWN")
         yield Point("critical" if failing else "warning", f"The endpoint is {status}{reason}.")
+    if detail.get("ahead"):
+        yield Point("warning", str(detail["ahead"]))
     if not live_windows(detail):
         yield Point("info", "No predictions have been monitored yet.")
 

@@ -168,7 +168,7 @@ class Context:
     model
         The live Model's tag; windows of other Models are not judged. None judges all.
     drift, performance
-        Windows in any order; the rules look at the latest complete one that can be judged.
+        Windows that have begun, in any order; the rules look at the latest complete one that can be judged.
     readings
         Of the same windows: rows, quality, multivariate drift, estimated performance, slices.
     concept

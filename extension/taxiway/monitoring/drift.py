@@ -319,7 +319,11 @@ def _categorical(cases: Sequence[_Case]) -> None:
     found["psi_raw"] = psi(old, new)
     found["statistic"], found["p_value"] = chi2_rows(old, new)
     for row, (case, values) in enumerate(zip(cases, _rows(found, old, new, n), strict=True)):
-        name, shares = tables[row][2][most[row]], (before[row, most[row]], after[row, most[row]])
+        kept, shares = tables[row][2], (before[row, most[row]], after[row, most[row]])
+        if most[row] < len(kept):
+            name = repr(kept[most[row]])
+        else:
+            name, shares = _among_others(case, kept, shares)
         text = "share of {} {:.0%} → {:.0%}".format(name, *shares)
         case.said.update(values, test="chi2", text=text)
     for row in np.flatnonzero(fisher_rows(old, new)).tolist():
@@ -336,7 +340,27 @@ def _table(case: _Case) -> tuple[NDArray[np.float64], NDArray[np.float64], list[
     if reference.exact and window.exact:
         case.said["new_categories"] = tuple(sorted(window.counts.keys() - reference.counts.keys()))
         case.said["vanished_categories"] = tuple(sorted(reference.counts.keys() - window.counts.keys()))
-    return _counts(reference, kept), _counts(window, kept), [*map(repr, kept), "other values"]
+    return _counts(reference, kept), _counts(window, kept), kept
+
+
+def _among_others(
+    case: _Case, kept: Sequence[str], shares: tuple[float, float]
+) -> tuple[str, tuple[float, float]]:
+    """Name the one other value that makes half of their change or more, with its shares; else all of them."""
+    empty = Frequencies({}, 0, exact=True)
+    old, new = case.before.frequencies or empty, case.after.frequencies or empty
+    each = {
+        value: (old.counts.get(value, 0) / max(old.total, 1), new.counts.get(value, 0) / max(new.total, 1))
+        for value in sorted({*old.counts, *new.counts}.difference(kept))
+    }
+    value, (before, after) = max(each.items(), key=_change, default=("", (0.0, 0.0)))
+    if each and 2 * abs(after - before) >= abs(shares[1] - shares[0]):
+        return repr(value), (before, after)
+    return "other values", shares
+
+
+def _change(one: tuple[str, tuple[float, float]]) -> float:
+    return abs(one[1][1] - one[1][0])
 
 
 def _padded(
