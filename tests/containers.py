@@ -54,7 +54,7 @@ def daemon() -> Iterator[str]:
     address = f"unix://{folder / 'socket'}"
     command = ["dockerd", "--host", address, "--pidfile", str(folder / "pid")]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*command, "--exec-root", str(folder / "exec")], stdout=log, stderr=log)
+        process = subprocess.Popen(command, stdout=log, stderr=log)
     before = os.environ.get("DOCKER_HOST")
     os.environ["DOCKER_HOST"] = address
     try:
