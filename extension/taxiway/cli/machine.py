@@ -9,18 +9,22 @@ from typing import Annotated
 import typer
 
 from taxiway.cli import show
-from taxiway.cli.app import Json, agent_app, app
+from taxiway.cli.app import Json, agent_app, app, read_pair
 
 
 @app.command()
 def demo(
     keep: Annotated[bool, typer.Option(help="Leave everything running at the end.")] = True,
     days: Annotated[int, typer.Option(help="Replay only this many days of each year.", min=60)] = 366,
+    to: Annotated[str, typer.Option(help="The back end: local, or sagemaker, which bills.")] = "local",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="What only the back end knows, such as role=arn:…")
+    ] = None,
 ) -> None:
-    """Take a model of Seattle's weather through every stage, on this machine."""
+    """Take a model of Seattle's weather through every stage, on this machine or in your account."""
     from taxiway.demo import run
 
-    run(keep=keep, days=days)
+    run(keep=keep, days=days, to=to, settings=dict(read_pair(pair) for pair in set_ or []) or None)
 
 
 @app.command()

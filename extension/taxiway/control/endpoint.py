@@ -67,7 +67,7 @@ class Endpoint:
         NotReadyError
             It has no URL yet.
         """
-        _, seen = self._state()
+        _, seen = self.state()
         if seen is None or not seen.url:
             raise NotReadyError(
                 f"Endpoint {self.name!r} has no URL yet.", hint="Wait for it: endpoint.wait()."
@@ -77,20 +77,21 @@ class Endpoint:
     @property
     def live(self) -> str:
         """The tag of the Model that answers."""
-        return self._state()[0].live
+        return self.state()[0].live
 
     @property
     def shadow(self) -> str | None:
         """The tag of the Model that watches, if any."""
-        return self._state()[0].shadow
+        return self.state()[0].shadow
 
     @property
     def status(self) -> str:
         """The back end's word for it: READY, PENDING, DEGRADED and so on."""
-        _, seen = self._state()
+        _, seen = self.state()
         return seen.status if seen else "PENDING"
 
-    def _state(self) -> tuple[EndpointRow, ObservationRow | None]:
+    def state(self) -> tuple[EndpointRow, ObservationRow | None]:
+        """Give what is asked for, and what was seen last, as the ledger has them."""
         with ledger().reading() as session:
             return desired.get(session, self.name), session.get(ObservationRow, self.name)
 
@@ -108,7 +109,7 @@ class Endpoint:
             It did not get there in time; the message gives the back end's reason.
         """
         started = time.monotonic()
-        deadline = started + (remote.patience(self._state()[0].backend) if timeout is None else timeout)
+        deadline = started + (remote.patience(self.state()[0].backend) if timeout is None else timeout)
         next_check = started + 2
         while True:
             if time.monotonic() > next_check:
@@ -118,7 +119,7 @@ class Endpoint:
                         hint="Read the end of agent.log in TAXIWAY_HOME, then `taxiway agent start`.",
                     )
                 next_check = time.monotonic() + 2
-            row, seen = self._state()
+            row, seen = self.state()
             if seen and seen.generation == row.generation:
                 arrived = seen.live == row.live and seen.shadow == row.shadow
                 if seen.status == "READY" and arrived:
@@ -223,7 +224,7 @@ class Endpoint:
         """A connection that is kept open, to the present URL."""
         url = self.url
         if self._client is None or self._client.url != url:
-            row, seen = self._state()
+            row, seen = self.state()
             wanted = options.fields(row.options)
             self._client = EndpointClient(
                 url,
@@ -431,7 +432,7 @@ class Endpoint:
         """Compare the shadow with the live Model on joined outcomes, now."""
         from taxiway.control import readings
 
-        row, _ = self._state()
+        row, _ = self.state()
         if row.shadow is None:
             raise NotFoundError(
                 f"Endpoint {self.name!r} has no shadow.",

@@ -12,6 +12,7 @@ from taxiway.errors import RequestError, TaxiwayError
 if TYPE_CHECKING:
     import httpx
 
+    from taxiway.control.endpoint import Endpoint
     from taxiway.control.tables import EndpointRow, ObservationRow
 
 WAIT_SECONDS = 60.0
@@ -39,6 +40,11 @@ def transport(row: EndpointRow, seen: ObservationRow | None) -> httpx.BaseTransp
     if not isinstance(target, Asking):
         return None
     return _transport(target, row.name, Path(seen.spool) if seen and seen.spool else None)
+
+
+def transport_of(endpoint: Endpoint) -> httpx.BaseTransport | None:
+    """Give the same of an endpoint as a notebook holds it."""
+    return transport(*endpoint.state())
 
 
 def _transport(backend: Asking, name: str, spool: Path | None) -> httpx.BaseTransport:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ UNTOLD = ("alert opened", "alert resolved", "observed")
 NEW_SHARE = 0.8  # of the replayed days must be new before a retraining is worth it
 
 
-def run(*, keep: bool, days: int) -> None:
+def run(*, keep: bool, days: int, to: str = "local", settings: Mapping[str, Any] | None = None) -> None:
     """Take the model of rain through every stage.
 
     Parameters
@@ -36,6 +36,8 @@ def run(*, keep: bool, days: int) -> None:
         Leave the endpoint and the agent running at the end.
     days
         How many days of each year are replayed.
+    to, settings
+        The back end, and what only it knows, as ``taxiway.deploy`` takes them.
 
     Raises
     ------
@@ -46,7 +48,7 @@ def run(*, keep: bool, days: int) -> None:
     os.environ.setdefault("TAXIWAY_MONITOR_INTERVAL", str(CYCLE_SECONDS))
     from taxiway.control import agent_process
 
-    job = Job(days)
+    job = Job(days, to, settings)
     try:
         for step in (
             job.start_afresh,
@@ -73,7 +75,8 @@ class Job:
 
     endpoint: Endpoint
 
-    def __init__(self, days: int) -> None:
+    def __init__(self, days: int, to: str = "local", settings: Mapping[str, Any] | None = None) -> None:
+        self.to, self.settings = to, settings
         self.console = Console(highlight=False, soft_wrap=True)
         everything = weather.days()
         year = everything["date"].dt.year
@@ -139,7 +142,7 @@ class Job:
         """Make it live, and ask for a retraining when it drifts."""
         from taxiway.control.api import deploy
 
-        self.endpoint = deploy(self.model, to="local", endpoint=NAME, window="month")
+        self.endpoint = deploy(self.model, to=self.to, settings=self.settings, endpoint=NAME, window="month")
         return f"{self.model.tag} answers at {self.endpoint.url}"
 
     def replay_first_year(self) -> str:
@@ -294,6 +297,8 @@ class Job:
         self.console.print(f"\n[bold]In {time.monotonic() - self.started:.0f} s:[/bold]")
         for line in self.summary:
             self.console.print(f"  {line}", markup=False)
+        for note in self.detail()["notes"]:
+            self.console.print(f"  {note} `taxiway endpoints delete {NAME}` ends it.", markup=False)
 
     def wait_for_outcomes(self, tag: str, count: int, year: int = 2013) -> float:
         """Wait until the monitor has joined ``count`` outcomes to a Model's predictions of a year."""
@@ -314,14 +319,15 @@ class Job:
 
     def wait_for(self, look: Callable[[], Any], what: str) -> Any:
         """Look until there is something, or patience ends."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        from taxiway.control import remote
+
+        patience = max(PATIENCE_SECONDS, remote.patience(self.to))
+        deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             if found := look():
                 return found
             time.sleep(0.1)
-        raise TaxiwayError(
-            f"There was no {what} within {PATIENCE_SECONDS:.0f} s.", hint=f"Logs: {settings().home}."
-        )
+        raise TaxiwayError(f"There was no {what} within {patience:.0f} s.", hint=f"Logs: {settings().home}.")
 
     def detail(self) -> dict[str, Any]:
         """Everything about the endpoint."""

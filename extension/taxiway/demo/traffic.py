@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from taxiway.demo.weather import FEATURES, TARGET
+from taxiway.errors import RequestError
 
 if TYPE_CHECKING:
     import httpx
@@ -55,14 +56,16 @@ def replay_while(endpoint: Endpoint, days: pd.DataFrame, switch: Callable[[], ob
     """
     import httpx
 
-    url = f"{endpoint.url}/predict"
+    from taxiway.control import remote
+
+    url, transport = f"{endpoint.url}/predict", remote.transport_of(endpoint)
     load, lock = Load(), threading.Lock()
     waiting = list(range(len(days)))
     switched = threading.Event()
 
     def client(keeps: bool) -> None:
-        with httpx.Client(trust_env=False, timeout=30) as kept:
-            post = kept.post if keeps else httpx.post
+        with httpx.Client(trust_env=False, timeout=30, transport=transport) as kept:
+            post = kept.post if keeps or transport else httpx.post
             while True:
                 with lock:
                     if not waiting and switched.is_set():
@@ -100,7 +103,7 @@ def _ask(post: Callable[..., httpx.Response], url: str, day: pd.DataFrame) -> tu
     }
     try:
         answer = post(url, json=body)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, RequestError) as error:
         return "", f"{type(error).__name__}: {error}"
     if answer.status_code != 200:
         return "", f"{answer.status_code}: {answer.text[:200]}"
