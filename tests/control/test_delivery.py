@@ -191,6 +191,69 @@ def test_a_sink_that_keeps_failing_is_an_alert_for_the_others(
 
 
 @in_sqlite
+def test_one_message_that_is_always_refused_is_an_alert_while_the_others_go_through(
+    book: Ledger,
+    postman: Delivery,
+    receiver: Receiver,  # noqa: F811
+    clock: Clock,
+) -> None:
+    receiver.answer = lambda got: (400 if b"account_type" in got.body else 200, {})
+    add(book, url=receiver.url)
+    hold(book, ADDED)
+    for number in range(4):
+        deliver(postman)
+        hold(book, *([DRIFT] if number % 2 == 0 else []), endpoint="snow")
+        deliver(postman)
+        clock.now += timedelta(minutes=6)
+    assert sink(book).failures == 0
+    postman._look()
+    deliver(postman)  # the one that is refused, …
+    deliver(postman)  # … and the others after it
+    assert receiver.told[-1] == ("sink_failed", "opened"), (
+        "the sink itself is told: it takes what is not that"
+    )
+    told = receiver.received[-1].json["alerts"][0]
+    assert told["title"] == "The sink hook refuses a message"
+    assert "It answered 400. It was tried" in told["detail"]
+    postman._look()
+    receiver.answer = lambda _: (200, {})
+    clock.now += timedelta(minutes=6)
+    deliver(postman)
+    postman._look()
+    deliver(postman)
+    assert receiver.told[-1] == ("sink_failed", "resolved")
+    assert receiver.told.count(("sink_failed", "opened")) == 1
+
+
+@in_sqlite
+def test_a_sink_that_is_new_is_told_once_of_what_fires_already(
+    book: Ledger,
+    postman: Delivery,
+    receiver: Receiver,  # noqa: F811
+    clock: Clock,
+) -> None:
+    over = firing("rain", "null_share", "critical", "Missing values", "", "wind")
+    hold(book, DRIFT, ADDED, over)
+    hold(book, DRIFT, ADDED)
+    hour, of_drift = timedelta(hours=1), Matcher(rule="data_drift")
+    number = silencing.silence(book, of_drift, lasting=hour, reason="x", by="t")
+    add(book, url=receiver.url)
+    add(book, "grave", url=receiver.url + "/grave", severity="critical", endpoints=("snow",))
+    add(book, "am", kind="alertmanager", url=f"http://{receiver.address}/")
+    add(book, url=receiver.url, timeout=5)  # changed, not new
+    postman._repeated["am"] = float("inf")
+    clock.now = datetime.now(UTC)
+    deliver(postman)
+    assert receiver.told == [("schema_added", "opened")]
+    silencing.end(book, number, by="t")
+    clock.now = datetime.now(UTC)
+    postman._look()
+    deliver(postman)
+    assert receiver.told == [("schema_added", "opened"), ("data_drift", "opened")]
+    assert {row.sink for row in rows(book)} == {"hook"}
+
+
+@in_sqlite
 def test_a_slow_sink_holds_up_no_other(
     book: Ledger,
     postman: Delivery,

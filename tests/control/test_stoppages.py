@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -130,6 +132,15 @@ def test_a_monitor_that_keeps_stopping_is_one_alert(book: Ledger) -> None:
     with book.reading() as session:
         supervisor._alert([session.get_one(EndpointRow, "rain")])
     assert open_alerts(book) == []
+
+
+def test_a_monitor_that_is_idle_ends_as_it_should(taxiway_home: Path) -> None:
+    """Its thread waits for standard input: with a lock of Python's on it, Python would abort (status -6)."""
+    code = "from taxiway.control import monitor_process as it; it.IDLE_SECONDS = 0.1; it.main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.wait(60) == 0, process.stderr.read()  # type: ignore[union-attr]
 
 
 def test_rules_that_change_and_alerts_that_stay_open_are_looked_at_while_nothing_comes(book: Ledger) -> None:

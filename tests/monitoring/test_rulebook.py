@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -167,6 +168,15 @@ def test_a_file_that_is_none_is_said_so(tmp_path: Path):
 def test_no_text_is_worse_than_refused(text: str):
     with contextlib.suppress(InputError):
         assert parse_rules(text)
+
+
+def test_the_example_of_the_documentation_is_one_that_can_be_set():
+    text = (Path(__file__).parents[2] / "docs" / "monitoring.md").read_text()
+    (example,) = re.findall(r"^```yaml\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    specs = {one.spec.name: one.spec for one in parse_rules(example, "docs/monitoring.md")}
+    assert list(specs) == ["wind-moves", "few-outcomes", "rainy-days", "new_category", "data_drift"]
+    assert (specs["wind-moves"].above, specs["wind-moves"].hold) == (0.3, "2h")
+    assert not specs["new_category"].enabled
 
 
 def test_what_is_stored_of_a_rule_is_what_was_written():

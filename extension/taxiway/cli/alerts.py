@@ -70,12 +70,15 @@ def alerts_list(
 def alerts_ack(
     alert: Annotated[int, typer.Argument(help="Its number.", metavar="ID")],
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing.")] = False,
+    json_: Json = False,
 ) -> None:
     """Mark an alert as seen."""
     from taxiway.control import api
 
     api.acknowledge(alert, channel="cli")
-    if not quiet:
+    if json_:
+        show.as_json({"id": alert, "state": "acknowledged"})
+    elif not quiet:
         print(f"Alert {alert} is acknowledged; it is told again if it gets worse.")
 
 
@@ -163,13 +166,19 @@ def alerts_silences(
 
 
 @alerts_app.command("unsilence")
-def alerts_unsilence(number: Annotated[int, typer.Argument(help="Its number.", metavar="ID")]) -> None:
+def alerts_unsilence(
+    number: Annotated[int, typer.Argument(help="Its number.", metavar="ID")], json_: Json = False
+) -> None:
     """End a silence, or a maintenance window for good."""
     from taxiway.control import silencing
     from taxiway.control.ledger import actor, ledger
 
     silencing.end(ledger(), number, by=actor("cli"))
+    if json_:
+        rows = silencing.listed(ledger(), include_ended=True)
+        return show.as_json(next(row for row in rows if row["id"] == number))
     print(f"Silence {number} has ended.")
+    return None
 
 
 @alerts_app.command("test")
@@ -227,8 +236,9 @@ def sinks_add(
     endpoint: Annotated[list[str] | None, typer.Option(help="Only of this endpoint; repeatable.")] = None,
     resolved: Annotated[bool, typer.Option(help="Tell that an alert is over, too.")] = True,
     timeout: Annotated[float, typer.Option(help="Seconds that it may take to answer.")] = 10.0,
+    json_: Json = False,
 ) -> None:
-    """Deliver alerts somewhere, or change where.
+    """Deliver alerts somewhere, or change where; a new sink is told what fires already.
 
     Any address of Apprise (slack://, mailto://, discord:// and some hundred more); a webhook that gets
     JSON; or a Prometheus Alertmanager. An address with a secret in it stands in an environment variable of
@@ -244,7 +254,10 @@ def sinks_add(
         **{"endpoints": tuple(endpoint or ()), "resolved": resolved, "timeout": timeout},
     }
     sinks.add(ledger(), name, definition, by=actor("cli"))
+    if json_:
+        return show.as_json(next(row for row in sinks.listed(ledger()) if row["name"] == name))
     print(f"{name} is a sink ({chosen}); `taxiway alerts test {name}` tries it.")
+    return None
 
 
 @sinks_app.command("list")
@@ -274,10 +287,13 @@ def sinks_list(json_: Json = False) -> None:
 
 
 @sinks_app.command("remove")
-def sinks_remove(name: SinkName) -> None:
+def sinks_remove(name: SinkName, json_: Json = False) -> None:
     """Deliver nothing there any more; what waits for it is forgotten."""
     from taxiway.control import sinks
     from taxiway.control.ledger import actor, ledger
 
     sinks.remove(ledger(), name, by=actor("cli"))
+    if json_:
+        return show.as_json({"removed": name})
     print(f"{name} is no sink any more.")
+    return None

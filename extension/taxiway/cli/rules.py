@@ -129,11 +129,16 @@ def rules_show(
 
 @rules_app.command("delete")
 def rules_delete(
-    name: Annotated[str, typer.Argument(help="The rule's name.")], endpoint: OfEndpoint = ""
+    name: Annotated[str, typer.Argument(help="The rule's name.")],
+    endpoint: OfEndpoint = "",
+    json_: Json = False,
 ) -> None:
     """Delete a rule that was set; a default rule is then again as it was."""
     from taxiway.control import rules
     from taxiway.control.ledger import actor, ledger
 
     rules.delete(ledger(), name, endpoint, by=actor("cli"))
+    if json_:
+        return show.as_json({"deleted": name, "endpoint": endpoint})
     print(f"Rule {name} is deleted.")
+    return None

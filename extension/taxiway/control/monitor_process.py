@@ -207,13 +207,16 @@ def main() -> None:
     """Run monitoring cycles until nothing has come for a while, or the agent is gone."""
     logs.configure()
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    from taxiway.control import first_look
     from taxiway.control.monitor import Monitor
 
     holder = os.environ.get(HOLDER)
-    monitor = Monitor(FencedLedger(ledger(), holder) if holder else ledger())
+    book = FencedLedger(ledger(), holder) if holder else ledger()
+    monitor = Monitor(book)
     last_work = time.monotonic()
     while time.monotonic() - last_work < IDLE_SECONDS:
         started = time.monotonic()
+        first_look.look(book)
         if monitor.cycle():
             last_work = time.monotonic()
         time.sleep(max(0.05, settings().monitor_interval - (time.monotonic() - started)))
@@ -221,9 +224,8 @@ def main() -> None:
 
 def _end_with_parent() -> None:
     """The agent holds the other end of standard input; when it is gone, so is the reason to be here."""
-    os.read(
-        0, 1
-    )  # not sys.stdin, whose lock this thread would hold when the idle process ends: Python aborts
+    # not sys.stdin, whose lock this thread would hold when the idle process ends: Python aborts over it
+    os.read(0, 1)
     os._exit(0)
 
 

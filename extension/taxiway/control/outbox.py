@@ -21,6 +21,7 @@ KEPT = timedelta(days=7)  # after which nobody tries to tell any more
 REMEMBERED = timedelta(days=30)
 MOST_OF_A_MESSAGE = 200
 MOST_AT_ONCE = 2000  # of one sink
+SINK_FAILURES = 3  # one after the other, after which a sink is said to fail
 
 
 def enqueue(session: Session, alert: AlertRow, kind: str, moment: datetime) -> None:
@@ -30,7 +31,7 @@ def enqueue(session: Session, alert: AlertRow, kind: str, moment: datetime) -> N
         return
     quiet = silencing.covers(silencing.active(session, moment), alert, moment)
     for row in rows:
-        if not _takes(row, alert, kind):
+        if not _takes(session, row, alert, kind):
             continue
         kept = _kept_back(session, row.name, alert.id)
         if kind == "resolved" and kept:
@@ -48,14 +49,46 @@ def enqueue(session: Session, alert: AlertRow, kind: str, moment: datetime) -> N
     session.flush()
 
 
-def _takes(row: SinkRow, alert: AlertRow, kind: str) -> bool:
-    if alert.rule == "sink_failed" and alert.column == row.name:
+def enqueue_open(session: Session, row: SinkRow, moment: datetime) -> None:
+    """Queue, for a sink that is new, what fires already; Alertmanager is told by repetition as it is."""
+    if row.definition.get("kind") == "alertmanager":
+        return
+    silences = silencing.active(session, moment)
+    query = select(AlertRow).where(AlertRow.state.in_(("firing", "acknowledged"))).order_by(AlertRow.id)
+    for alert in session.scalars(query).all():
+        if _takes(session, row, alert, "opened"):
+            state = "silenced" if silencing.covers(silences, alert, moment) else "queued"
+            session.add(
+                DeliveryRow(
+                    sink=row.name, alert=alert.id, kind="opened", state=state, due=moment, created=moment
+                )
+            )
+
+
+def _takes(session: Session, row: SinkRow, alert: AlertRow, kind: str) -> bool:
+    if alert.rule == "sink_failed" and alert.column == row.name and not _hears(session, row, alert, kind):
         return False
     try:
         spec = sinks.parse(row.definition)
     except TaxiwayError:
         return False  # of another version, which has to be mended first
     return spec.takes(alert.endpoint, alert.severity) and (kind != "resolved" or spec.resolved)
+
+
+def _hears(session: Session, row: SinkRow, alert: AlertRow, kind: str) -> bool:
+    """Whether a sink can be told of itself: it takes other messages; of the end, if it knows of it."""
+    if kind != "resolved":
+        return row.failures < SINK_FAILURES
+    began = select(DeliveryRow.id).where(DeliveryRow.sink == row.name, DeliveryRow.alert == alert.id)
+    return session.scalars(began.limit(1)).first() is not None
+
+
+def refused(session: Session) -> dict[str, DeliveryRow]:
+    """Give, by sink, the oldest message that it has refused again and again."""
+    query = select(DeliveryRow).where(
+        DeliveryRow.state == "queued", DeliveryRow.kind != "test", DeliveryRow.attempts >= SINK_FAILURES
+    )
+    return {row.sink: row for row in session.scalars(query.order_by(DeliveryRow.id.desc()))}
 
 
 def _kept_back(session: Session, sink: str, alert: int) -> Sequence[DeliveryRow]:

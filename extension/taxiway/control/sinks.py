@@ -184,7 +184,7 @@ def parse(definition: dict[str, Any]) -> SinkSpec:
 
 
 def add(ledger: Ledger, name: str, definition: dict[str, Any], *, by: str) -> SinkSpec:
-    """Add a sink, or change the one of that name.
+    """Add a sink, or change the one of that name; a new one is told what fires already.
 
     Raises
     ------
@@ -196,10 +196,12 @@ def add(ledger: Ledger, name: str, definition: dict[str, Any], *, by: str) -> Si
             f"{name[:60]!r} cannot be a sink's name.",
             hint="Use up to 60 lowercase letters, digits and hyphens.",
         )
+    from taxiway.control import outbox  # which reads definitions itself
+
     spec = parse(definition)
     with ledger.transaction() as session:
         row = session.get(SinkRow, name)
-        if row is None:
+        if is_new := row is None:
             if len(session.scalars(select(SinkRow.name)).all()) >= MOST_SINKS:
                 raise ConflictError(
                     f"There are {MOST_SINKS} sinks already.", hint="`taxiway sinks remove` makes room."
@@ -208,6 +210,8 @@ def add(ledger: Ledger, name: str, definition: dict[str, Any], *, by: str) -> Si
             session.add(row)
         row.definition = spec.model_dump(mode="json", exclude_defaults=True) | {"kind": spec.kind}
         row.failures, row.error = 0, ""
+        if is_new:
+            outbox.enqueue_open(session, row, now())
         text = f"Alerts are delivered to {name} ({spec.kind}), from {spec.severity} on."
         record(session, "sink added", text, by=by, sink=name)
     return spec

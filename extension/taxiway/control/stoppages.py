@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from taxiway.control import ahead, notices, rules
+from taxiway.control import ahead, notices, outbox, rules
 from taxiway.control.ledger import Ledger
 from taxiway.control.tables import AlertRow, EndpointRow, ObservationRow, SegmentRow, SinkRow, WindowRow
 from taxiway.monitoring.context import Firing, firing
@@ -22,7 +22,6 @@ RULES = ("log_stopped", "no_predictions")  # of an endpoint
 UNREAD_SECONDS = 300.0
 QUIET_TIMES = 3  # as long as the longest pause there ever was
 FEWEST_WINDOWS = 8
-SINK_FAILURES = 3  # one after the other
 
 
 class Stoppages:
@@ -166,12 +165,17 @@ def _no_predictions(session: Session, row: EndpointRow, moment: datetime) -> Ite
 
 
 def _failed_sinks(session: Session) -> Iterator[Firing]:
-    for sink in session.scalars(select(SinkRow).where(SinkRow.failures >= SINK_FAILURES)):
-        yield firing(
-            "",
-            "sink_failed",
-            "warning",
-            f"The sink {sink.name} takes no alerts",
-            f"{sink.error} What it was not told is kept and tried again; `taxiway alerts test {sink.name}`.",
-            sink.name,
-        )
+    """Tell of sinks that take nothing, or that refuse one message while others go through."""
+    refused = outbox.refused(session)
+    for sink in session.scalars(select(SinkRow)):
+        again = f"tried again for {outbox.KEPT.days} days; `taxiway alerts test {sink.name}`."
+        if sink.failures >= outbox.SINK_FAILURES:
+            title = f"The sink {sink.name} takes no alerts"
+            detail = f"{sink.error} What it was not told is kept and {again}"
+        elif (row := refused.get(sink.name)) is not None:
+            title = f"The sink {sink.name} refuses a message"
+            tries = f"It was tried {row.attempts} times, is of alert {row.alert}, is kept and {again}"
+            detail = f"{row.error} {tries}"
+        else:
+            continue
+        yield firing("", "sink_failed", "warning", title, detail, sink.name)
