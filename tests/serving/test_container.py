@@ -150,6 +150,19 @@ def test_dead_processes_are_replaced_and_clients_hear_nothing_of_a_shadow(
     wait_until(lambda: running.log.read_text().count("is ready as shadow") == 2, "another shadow")
 
 
+def test_several_live_processes_share_the_port(run: Run, iris: BuiltModel) -> None:
+    running = run(iris.path, TAXIWAY_WORKERS="2", TAXIWAY_SERVING_OPTIONS="--policy out_of_range=reject")
+    wait_until(lambda: running.log.read_text().count("is ready as live") == 2, "both")
+    strange = iris.rows(1)[0] | {"petal_width": 1e6}
+    for _ in range(20):
+        answer = httpx.post(f"{running.client.base_url}/invocations", json=[strange], timeout=30)
+        assert answer.status_code == 422
+    assert len(psutil.Process(running.process.pid).children()) == 2
+    running.client.close()
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(20) == 0
+
+
 def test_a_live_process_that_does_not_stay_up_ends_the_container(run: Run, iris: BuiltModel) -> None:
     running = run(iris.path)
     for _ in range(3):

@@ -56,6 +56,7 @@ DEATHS_SECONDS = 60.0
 LONGEST_PAUSE = 60.0
 _LEAVE_SECONDS = 5.0
 _LOOK_SECONDS = 1.0
+_ENDING = frozenset((signal.SIGTERM, signal.SIGINT))
 _SETTINGS_ERROR = 2
 _FAILED = 1
 
@@ -177,7 +178,7 @@ class Container:
                 return _FAILED
             lines = [child.line for child in self._children if child.line.fileno() >= 0]
             readable, _, _ = select.select([stop, *lines], [], [], _LOOK_SECONDS)
-            if stop in readable and signal.SIGTERM in stop.recv(64):
+            if stop in readable and not _ENDING.isdisjoint(stop.recv(64)):
                 _log.info("draining for %g s at the longest", self._settings.drain_seconds)
                 self._leave(self._settings.drain_seconds)
                 return 0
@@ -268,7 +269,7 @@ def _signals() -> socket.socket:
     """Give a socket that becomes readable when the container is to stop or a process has ended."""
     reader, writer = socket.socketpair()
     writer.setblocking(False)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+    for number in (*_ENDING, signal.SIGCHLD):
         signal.signal(number, lambda *_: None)
     signal.set_wakeup_fd(writer.detach(), warn_on_full_buffer=False)
     return reader

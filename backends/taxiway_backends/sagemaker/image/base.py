@@ -154,7 +154,7 @@ def compile_sources(root: Path, folder: Path, place: str) -> None:
                 last = said.decode(errors="replace").strip().rpartition("\n")[2]
                 raise BackendError(
                     f"The image's Python could not compile its modules: {last}.",
-                    hint="Remove the image cache (see taxiway check), and build again.",
+                    hint=f"Remove {root.parent}, and build again.",
                 )
     finally:
         script.unlink()
