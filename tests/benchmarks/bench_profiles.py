@@ -38,8 +38,6 @@ def frame_of(rows: int) -> Any:
 
 def write_log(folder: Path, rows: int, size: int) -> None:
     """Write a spool of records of ``size`` rows: of one as their client wrote them, of more as columns."""
-    import orjson
-
     from taxiway.serving.identifiers import new_request_id
     from taxiway.serving.spool import SpoolWriter
 
@@ -59,12 +57,11 @@ def write_log(folder: Path, rows: int, size: int) -> None:
             "request": request,
             "latency_ms": 1.0,
             "findings": (),
+            "unnamed": size,
         }
         if size == 1:
-            record |= {"ids": (request,), "row": [records[start]], "outputs": {"label": ("yes",)}}
-            writer.append(json.loads(orjson.dumps(record)))
+            writer.append(record | {"row": [records[start]], "answer": {"label": "yes"}})
             continue
-        record["unnamed"] = size
         part = {name: values[start : start + size] for name, values in columns.items()}
         texts = {name: values for name, values in part.items() if name.startswith("text")}
         record["inputs"] = texts | {name: values for name, values in part.items() if name not in texts}

@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+import tempfile
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from taxiway.monitoring.findings import schema_findings
 from taxiway.monitoring.log import (
     model_frame,
     outcomes_frame,
     predictions_frame,
 )
+from taxiway.serving.spool import SpoolWriter, list_segments, read_segment
 from tests.monitoring.records import AT, outcome, prediction
 
 
@@ -99,3 +105,89 @@ def test_values_of_mixed_types_can_be_kept_in_parquet(tmp_path):
         frame.to_parquet(tmp_path / "part.parquet")
     assert mixed["in.x"].tolist()[:2] == ["1", "two"]
     assert outcomes["outcome"].tolist() == ["rain", "1"]
+
+
+#: JSON as clients send it: what looks like another type, what no double holds, what is nested.
+VALUES = st.sampled_from(
+    [
+        "1",
+        "1.0",
+        "-0",
+        "-0.0",
+        "1e5",
+        "1.5",
+        "0.1",
+        "9007199254740993",
+        "9223372036854775808",
+        "18446744073709551616",
+        "1e400",
+        "null",
+        "true",
+        "false",
+        '"1"',
+        '"1.0"',
+        '"2013-01-05"',
+        '"2013-01-05T00:00:00Z"',
+        '"NaN"',
+        '"null"',
+        '"true"',
+        '""',
+        '"\\u00e5\\n\\""',
+        '"å"',
+        "[]",
+        '[1,"a"]',
+        '{"a":null}',
+    ]
+)
+NAMES = st.sampled_from(["x", "y", "z", r"\u0078", "å", "", "id"])  # one may come twice
+ROWS = st.one_of(
+    st.tuples(VALUES, VALUES).map(lambda cells: list(zip("xy", cells, strict=True))),
+    st.lists(st.tuples(NAMES, VALUES), max_size=4),
+).map(lambda cells: "{" + ",".join(f'"{name}":{value}' for name, value in cells) + "}")
+OUTPUTS = st.sampled_from(['{"label":"a"}', '{"label":1}'])
+FINDINGS = st.sampled_from(["[]", '[{"kind":"extra","column":"x","count":1,"example":3}]'])
+ODD = st.sampled_from(["", "", "", "", "times", "ids", "no list", "listed"])
+
+
+@st.composite
+def spooled(draw):
+    """A record of one row, mostly as serving writes it without a look at it."""
+    number, odd, row, answer = draw(st.integers(0, 10**6)), draw(ODD), draw(ROWS), draw(OUTPUTS)
+    times = "[1.5]" if odd == "times" else "null"
+    ids = '"ids":["own"]' if odd == "ids" else '"unnamed":1'
+    cells = f'"row":{row if odd == "no list" else f"[{row}]"},"answer":{answer}'
+    if odd == "listed":
+        cells = '"inputs":{"x":[2],"y":["b"]},"outputs":{"label":["a"]}'
+    return (
+        f'{{"time":{AT + number},"latency_ms":0.5,"kind":"prediction","times":{times},"model":"rain:abc",'
+        f'"role":"live","findings":{draw(FINDINGS)},{ids},"request":"r{number}",{cells}}}'
+    ).encode()
+
+
+@settings(max_examples=40, deadline=None)
+@given(payloads=st.lists(spooled(), min_size=1, max_size=8))
+def test_rows_that_are_read_bare_give_the_same_frame_and_findings(payloads):
+    with tempfile.TemporaryDirectory() as folder:
+        writer = SpoolWriter(Path(folder), "live")
+        for payload in payloads:
+            assert writer.write(payload)
+        writer.close()
+        (segment,) = list_segments(Path(folder))
+        listed, end = read_segment(segment)
+        bare, same = read_segment(segment, bare=True)
+    assert (len(bare), same) == (len(listed), end)
+    wanted, made = predictions_frame(listed), predictions_frame(bare)
+    pd.testing.assert_frame_equal(made, wanted, check_exact=True)
+    for name in wanted:
+        assert [*map(repr, made[name])] == [*map(repr, wanted[name])]  # of the same type, and -0.0 is not 0.0
+    order = {"rain:abc": ("y", "x")}
+    assert schema_findings(bare, order) == schema_findings(listed, order)
+
+
+def test_a_plain_row_is_read_bare(tmp_path):
+    """Otherwise the two ways above were one."""
+    writer = SpoolWriter(tmp_path, "live")
+    writer.write(b'{"kind":"prediction","request":"r","unnamed":1,"row":[{"x":1}],"answer":{"label":"b"}}')
+    writer.close()
+    (record,), _ = read_segment(*list_segments(tmp_path), bare=True)
+    assert (record["bare"], record["inputs"], record["outputs"]) == (True, {"x": 1}, {"label": "b"})

@@ -282,7 +282,12 @@ def is_finished(path: Path) -> bool:
 
 
 def read_segment(
-    path: Path, offset: int = 0, *, most: int | None = None, most_bytes: int | None = None
+    path: Path,
+    offset: int = 0,
+    *,
+    most: int | None = None,
+    most_bytes: int | None = None,
+    bare: bool = False,
 ) -> tuple[list[dict[str, Any]], int]:
     """Read a segment's records from a byte offset on.
 
@@ -296,6 +301,9 @@ def read_segment(
         The most records to read; None for all.
     most_bytes
         No record is begun after so many bytes, so that one at least is read; None for no limit.
+    bare
+        Leave a request of a single row as it was written where that can be: ``inputs`` and ``outputs`` then
+        hold values, not lists of one, and ``bare`` is true. It is several times as fast.
 
     Returns
     -------
@@ -320,7 +328,7 @@ def read_segment(
             payload = file.read(length)
             if len(payload) < length or zlib.crc32(payload) != checksum:
                 break
-            if (record := _parse(payload)) is not None:
+            if (record := _parse(payload, bare)) is not None:
                 records.append(record)
             offset += HEADER.size + length
     return records, offset
@@ -360,16 +368,20 @@ def _with_arrays(record: dict[str, Any], arrays: Mapping[str, Mapping[str, Array
     return b"".join(data)
 
 
-def _parse(payload: bytes) -> dict[str, Any] | None:
+def _parse(payload: bytes, bare: bool = False) -> dict[str, Any] | None:
     """Give a record in the one form that readers know; None if no writer of ours wrote it."""
     text, _, data = payload.partition(b"\0")
     try:
         record: dict[str, Any] = orjson.loads(text)
-        if (row := record.pop("row", None)) is not None:
-            # A single row is there as its client wrote it, and as it was answered.
-            record["inputs"] = {name: [value] for name, value in row[0].items()}
-        if (answer := record.pop("answer", None)) is not None:
-            record["outputs"] = {name: [value] for name, value in answer.items()}
+        row, answer = record.pop("row", None), record.pop("answer", None)
+        # A single row is there as its client wrote it, and as it was answered.
+        if bare and type(row) is list and type(row[0]) is type(answer) is dict and "arrays" not in record:
+            record["inputs"], record["outputs"], record["bare"] = row[0], answer, True
+        else:
+            if row is not None:
+                record["inputs"] = {name: [value] for name, value in row[0].items()}
+            if answer is not None:
+                record["outputs"] = {name: [value] for name, value in answer.items()}
         start = 0
         for field, name, dtype, rows in record.pop("arrays", ()):
             form = f"<{rows:d}{FORMATS[dtype]}"
