@@ -109,19 +109,24 @@ def _findings_of(record: Record, order: tuple[str, ...] | None) -> list[SchemaFi
     entries = [
         SchemaFinding(
             kind=entry["kind"],
-            column=entry["column"],
+            column=_storable(entry["column"]),
             model=record["model"],
             count=int(entry.get("count") or 1),
             first_seen=time,
             last_seen=time,
             example=entry.get("example"),
-            expected=entry.get("expected") or "",
-            found=entry.get("found") or "",
+            expected=_storable(entry.get("expected") or ""),
+            found=_storable(entry.get("found") or ""),
             rejected=rejected and (not causes or _CAUSES.get(entry["kind"], entry["kind"]) in causes),
         )
         for entry in found
     ]
     return [replace(merged, requests=1) for merged in merge_findings(entries)]
+
+
+def _storable(text: str) -> str:
+    """Give a text without NUL, which PostgreSQL does not keep: what is read back has to be the same."""
+    return text.replace("\0", r"\x00")
 
 
 def _renamed(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
