@@ -6,10 +6,13 @@ import base64
 import logging
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from taxiway_backends.sagemaker.refusals import AwsError, is_missing, is_there_already, told
 from taxiway_backends.sagemaker.session import Session
+
+if TYPE_CHECKING:
+    from taxiway_backends.sagemaker.image import Registry
 
 REPOSITORY = "taxiway-serving"
 TAG = "taxiway:repository"
@@ -32,6 +35,7 @@ class Images:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        self._host = ""
 
     @property
     def client(self) -> Any:
@@ -42,10 +46,9 @@ class Images:
         """Name the image of a Model's environment, whether it is there or not."""
         from taxiway_backends.sagemaker import image
 
-        region = self.session.region
-        end = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-        tag = image.lock_digest(model)[:_TAG_DIGITS]
-        return f"{self.session.account}.dkr.ecr.{region}.{end}/{REPOSITORY}:{tag}"
+        if not self._host:
+            self._host = self._login().url.rpartition("//")[2]
+        return f"{self._host}/{REPOSITORY}:{image.lock_digest(model)[:_TAG_DIGITS]}"
 
     def is_ours(self, uri: str) -> bool:
         """Tell whether an image is one that we push."""
@@ -90,12 +93,17 @@ class Images:
             except Exception as error:
                 if not is_there_already(error):
                     raise
+        pushed = image.push(built, self._login(), REPOSITORY, progress=_progress)
+        log.info("pushed %s (%s)", pushed.uri, pushed.digest)
+
+    def _login(self) -> Registry:
+        """Ask ECR where its registry is, and for a password that lasts some hours."""
+        from taxiway_backends.sagemaker import image
+
         with told("log in to ECR"):
             (given,) = self.client.get_authorization_token()["authorizationData"]
         user, _, password = base64.b64decode(given["authorizationToken"]).decode().partition(":")
-        registry = image.Registry(given["proxyEndpoint"], user, password)
-        pushed = image.push(built, registry, REPOSITORY, progress=_progress)
-        log.info("pushed %s (%s)", pushed.uri, pushed.digest)
+        return image.Registry(given["proxyEndpoint"], user, password)
 
     def remove(self, uri: str) -> None:
         """Delete an image of ours that nothing uses any more, and the repository with its last one."""

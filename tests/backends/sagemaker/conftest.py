@@ -1,4 +1,4 @@
-"""The SageMaker back end in an emulated account; its containers are real processes of their entry point."""
+"""The SageMaker back end in an emulated account; its containers are real ones where Docker answers."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from tests.models import BuiltModel
 if TYPE_CHECKING:
     from tests.emulators.sagemaker import SageMakerEmulator
 
-#: Not looked at where containers are processes.
-IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/mine:1"
+#: Not looked at where containers are processes of their entry point.
+NO_IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/mine:1"
+#: The image that tests push themselves, so that not every test builds and deletes one.
+MINE = "mine"
 
 
 class Cut(BaseException):
@@ -33,7 +35,7 @@ class Endpoint(Subject):
 
     backend: SageMakerBackend
     account: SageMakerEmulator = field(kw_only=True)
-    image: str = IMAGE
+    image: str = NO_IMAGE
     seconds = 60.0
     interruptions = ("before the model", "before the configuration", "before the tags", "before the endpoint")
     facts = frozenset(("region", "account", "role", "bucket"))
@@ -51,7 +53,7 @@ class Endpoint(Subject):
     def resources(self) -> list[str]:
         """All that there is in the account but the prediction log, which comes as it is asked."""
         found = [f"{kind} {name}" for kind, names in self.account.account().items() for name in names]
-        return [name for name in found if "/spool/" not in name]
+        return [name for name in found if "/spool/" not in name and not name.startswith(f"images {MINE}:")]
 
     def interrupt(self, spec: EndpointSpec, token: str, moment: str) -> None:
         operation = {
@@ -112,8 +114,21 @@ def account_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SageMak
     pytest.importorskip("moto", reason="the emulator stands on moto: make test-sagemaker")
     from tests.emulators.sagemaker import SageMakerEmulator
 
-    with SageMakerEmulator(tmp_path_factory.mktemp("sagemaker"), runner="process") as emulator:
+    with SageMakerEmulator(tmp_path_factory.mktemp("sagemaker")) as emulator:
         yield emulator
+
+
+@pytest.fixture(scope="session")
+def image(account_of_all: SageMakerEmulator, models: list[BuiltModel]) -> str:
+    """The URI of an image that no endpoint owns, and that serves every Model of the tests."""
+    registry = account_of_all.registry
+    if registry is None:
+        return NO_IMAGE
+    from taxiway_backends.sagemaker import image as building
+
+    account_of_all.client("ecr").create_repository(repositoryName=MINE)
+    where = building.Registry(f"http://{registry.host}", registry.user, registry.password)
+    return building.push(building.build(models[0].path), where, MINE).uri
 
 
 @pytest.fixture
@@ -135,9 +150,10 @@ def endpoint(
     account: SageMakerEmulator,
     taxiway_home: Path,
     models: list[BuiltModel],
+    image: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Endpoint]:
-    one = Endpoint(SageMakerBackend(taxiway_home), models, account=account)
+    one = Endpoint(SageMakerBackend(taxiway_home), models, account=account, image=image)
     yield one
     _enter(account, monkeypatch)
     account.release()

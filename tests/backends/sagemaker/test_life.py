@@ -14,7 +14,7 @@ from taxiway.monitoring import log as prediction_log
 from taxiway.serving.spool import list_segments, read_segment
 from taxiway_backends.sagemaker import collecting, prices
 from taxiway_backends.sagemaker.collecting import collect
-from tests.backends.sagemaker.conftest import Endpoint
+from tests.backends.sagemaker.conftest import MINE, Endpoint
 from tests.waiting import wait_until
 
 
@@ -69,6 +69,31 @@ def test_each_prediction_is_collected_once_and_after_destroy_the_account_is_empt
     assert [name for role, name in found if role == "live" and name in names[3:]] == names[3:]
     assert len(found) == len(set(found)), "something was collected twice"
     _nothing_is_left(endpoint)
+
+
+@pytest.mark.timeout(600)
+def test_an_image_is_built_tried_and_pushed_and_goes_with_the_last_endpoint_that_uses_it(
+    endpoint: Endpoint, caplog: pytest.LogCaptureFixture
+) -> None:
+    if endpoint.account.registry is None:
+        pytest.skip("Docker does not answer: no image can be run here")
+    caplog.set_level("INFO", "taxiway.sagemaker")
+    endpoint.image = ""
+    seen = endpoint.start()
+    assert endpoint.ask(seen) == endpoint.models[0].tag
+    steps = [record.getMessage() for record in caplog.records]
+    tried = next(place for place, step in enumerate(steps) if "tried" in step)
+    pushed = next(place for place, step in enumerate(steps) if step.startswith("pushed"))
+    assert tried < pushed
+    # A new version of the Model needs no new image
+    endpoint.backend.route(endpoint.ref, endpoint.routing(1), token="next")
+    endpoint.ready(1)
+    assert [one for one in endpoint.account.account()["images"] if one.startswith("taxiway-serving:")] != []
+    assert sum(step.startswith("pushed") for step in [record.getMessage() for record in caplog.records]) == 1
+    endpoint.backend.destroy(endpoint.ref, token="end")
+    assert endpoint.resources() == []
+    repositories = endpoint.account.client("ecr").describe_repositories()["repositories"]
+    assert [one["repositoryName"] for one in repositories] == [MINE]
 
 
 def test_a_segment_that_was_staged_is_brought_to_its_name(endpoint: Endpoint, tmp_path: Path) -> None:

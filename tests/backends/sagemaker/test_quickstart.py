@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.backends.sagemaker.conftest import IMAGE
-
 if TYPE_CHECKING:
     from tests.emulators.sagemaker import SageMakerEmulator
 
 
 @pytest.mark.timeout(600)
-def test_the_demo_does_on_sagemaker_what_it_does_here(account: SageMakerEmulator, taxiway_home: Path) -> None:
+def test_the_demo_does_on_sagemaker_what_it_does_here(
+    account: SageMakerEmulator, image: str, taxiway_home: Path
+) -> None:
     def taxiway(*words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "taxiway", *words]
         return subprocess.run(
@@ -26,14 +26,14 @@ def test_the_demo_does_on_sagemaker_what_it_does_here(account: SageMakerEmulator
         )
 
     try:
-        done = taxiway("demo", "--to", "sagemaker", "--set", f"image={IMAGE}", "--days", "150")
+        done = taxiway("demo", "--to", "sagemaker", "--set", f"image={image}", "--days", "150")
         assert done.returncode == 0, done.stdout + done.stderr
         last = done.stdout[done.stdout.index("\nIn ") :]
         assert re.search(r"shadow verdict (promote|keep watching|reject)", last)
         assert len(re.findall(r"(promote|rollback) +\d+ requests meanwhile, 0 failed", last)) == 2
         assert "bills until it is deleted" in last
         assert "taxiway-rain" in taxiway("endpoints", "list").stdout
-        again = taxiway("deploy", "rain", "--to", "sagemaker", "--plan", "--set", f"image={IMAGE}").stdout
+        again = taxiway("deploy", "rain", "--to", "sagemaker", "--plan", "--set", f"image={image}").stdout
         assert "old and the new fleet are billed side by side" in again or "Nothing would change" in again
         assert taxiway("endpoints", "delete", "rain", "--yes").returncode == 0
         left = account.account()
