@@ -169,6 +169,19 @@ def endpoints_show(endpoint: EndpointName, json_: Json = False) -> None:
     return None
 
 
+@endpoints_app.command("logs")
+def endpoints_logs(
+    endpoint: EndpointName,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it is gone.")] = False,
+) -> None:
+    """Print what the endpoint's serving processes said, oldest first."""
+    from taxiway.control import api
+
+    for line in api.logs(endpoint, follow=follow):
+        when = f"{line.time:%Y-%m-%d %H:%M:%S} " if line.time else ""
+        print(f"{when}{line.source} {line.text}", flush=follow)
+
+
 @endpoints_app.command("delete")
 def endpoints_delete(
     endpoint: EndpointName, yes: Annotated[bool, typer.Option("--yes", "-y")] = False

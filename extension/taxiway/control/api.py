@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from taxiway.backends import Configurable, EndpointSpec, Routing
+from taxiway.backends import Configurable, EndpointRef, EndpointSpec, Routing
 from taxiway.control import agent_process, desired, options
 from taxiway.control.endpoint import Endpoint
 from taxiway.control.ledger import actor, ledger
@@ -21,7 +21,7 @@ from taxiway.settings import settings as taxiway_settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from taxiway.backends import Bake, Plan
+    from taxiway.backends import Bake, LogLine, Plan
     from taxiway.control.options import Detector, Device
     from taxiway.packaging.model import Model
 
@@ -213,6 +213,21 @@ def plan(
             **options.fields(wanted),
         )
     )
+
+
+def logs(name: str, *, follow: bool = False) -> Iterator[LogLine]:
+    """Give what an endpoint's serving processes said, wherever they run, oldest first.
+
+    Parameters
+    ----------
+    follow
+        Go on until the endpoint is gone.
+    """
+    from taxiway.control.reconcile import backend
+
+    with ledger().reading() as session:
+        row = desired.get(session, name)
+    return backend(row.backend).logs(EndpointRef(name), follow=follow)
 
 
 def _options_of(name: str) -> options.Options:

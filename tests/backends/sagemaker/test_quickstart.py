@@ -33,6 +33,7 @@ def test_the_demo_does_on_sagemaker_what_it_does_here(
         assert len(re.findall(r"(promote|rollback) +\d+ requests meanwhile, 0 failed", last)) == 2
         assert "bills until it is deleted" in last
         assert "taxiway-rain" in taxiway("endpoints", "list").stdout
+        assert "is ready as live" in taxiway("endpoints", "logs", "rain").stdout
         again = taxiway("deploy", "rain", "--to", "sagemaker", "--plan", "--set", f"image={image}").stdout
         assert "old and the new fleet are billed side by side" in again or "Nothing would change" in again
         assert taxiway("endpoints", "delete", "rain", "--yes").returncode == 0
