@@ -1,13 +1,19 @@
 """The Debian packages that an image stands on: found once, pinned by their hashes, unpacked without Debian.
 
 ``python -m taxiway_backends.sagemaker.image.debian > base.lock`` resolves the pins afresh.
+
+They come from the mirrors that this machine's apt uses, or from ``TAXIWAY_DEBIAN_MIRROR`` (addresses under
+which ``debian`` and ``debian-security`` lie, parted by spaces). A mirror keeps only the newest version of a
+package; ``TAXIWAY_DEBIAN_SNAPSHOT`` names an archive that keeps all.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import lzma
+import os
 import re
 import sys
 import tarfile
@@ -20,10 +26,10 @@ import httpx
 from taxiway.errors import BackendError
 
 RELEASE = "bookworm"
-MIRROR = "http://deb.debian.org"
-#: Keeps every version that ever was; the mirror keeps the newest ones.
-ARCHIVE = "https://snapshot.debian.org/archive"
 LOCK = Path(__file__).with_name("base.lock")
+MIRROR = "TAXIWAY_DEBIAN_MIRROR"
+SNAPSHOT = "TAXIWAY_DEBIAN_SNAPSHOT"
+APT = Path("/etc/apt")
 
 _SUITES = (
     ("debian-security", f"{RELEASE}-security"),
@@ -76,8 +82,30 @@ class BaseLock:
         return cls(first.split()[-1], tuple(packages), hashlib.sha256(content).hexdigest())
 
 
+def mirrors() -> list[str]:
+    """Give the addresses under which ``debian`` lies: those that are set, else those of this machine's apt.
+
+    Raises
+    ------
+    BackendError
+        There is none.
+    """
+    found = os.environ.get(MIRROR, "").split()
+    for file in [] if found else [APT / "sources.list", *sorted(APT.glob("sources.list.d/*"))]:
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            lines = [line for line in file.read_text().splitlines() if not line.startswith("#")]
+            found += re.findall(r"(https?://\S+?)/debian(?:-security)?/?(?=\s|$)", "\n".join(lines))
+    if not found:
+        raise BackendError(
+            "No mirror of Debian is known here, and the image's base comes from one.",
+            hint=f"Name one by {MIRROR}: the address under which its folder debian lies; or a base image of"
+            " your own by TAXIWAY_IMAGE_BASE.",
+        )
+    return list(dict.fromkeys(found))
+
+
 def fetch(package: Package, time: str, folder: Path) -> Path:
-    """Give a package's file, from the folder where it was kept or from one of Debian's servers.
+    """Give a package's file, from the folder where it was kept or from one of Debian's mirrors.
 
     Raises
     ------
@@ -89,10 +117,10 @@ def fetch(package: Package, time: str, folder: Path) -> Path:
         return path
     folder.mkdir(parents=True, exist_ok=True)
     said = ""
-    for url in (
-        f"{MIRROR}/{package.archive}/{package.path}",
-        f"{ARCHIVE}/{package.archive}/{time}/{package.path}",
-    ):
+    urls = [f"{mirror}/{package.archive}/{package.path}" for mirror in mirrors()]
+    if snapshot := os.environ.get(SNAPSHOT):
+        urls.append(f"{snapshot}/{package.archive}/{time}/{package.path}")
+    for url in urls:
         try:
             answer = httpx.get(url, timeout=_SECONDS, follow_redirects=True).raise_for_status()
         except httpx.HTTPError as error:
@@ -106,8 +134,8 @@ def fetch(package: Package, time: str, folder: Path) -> Path:
         said = f"what came from {url} is not what was pinned"
     raise BackendError(
         f"The Debian package {package.name} {package.version} of the image's base could not be had: {said}.",
-        hint="Reach deb.debian.org or snapshot.debian.org from here, or name a base image of your own by"
-        " TAXIWAY_IMAGE_BASE.",
+        hint=f"A mirror may have a newer one only: name an archive that keeps all by {SNAPSHOT}, or a base"
+        " image of your own by TAXIWAY_IMAGE_BASE.",
     )
 
 
@@ -131,8 +159,9 @@ def resolve() -> str:
     depends: dict[str, list[str]] = {}
     provided: dict[str, str] = {}
     stamps = []
+    mirror = mirrors()[0]
     for archive, suite in _SUITES:
-        base = f"{MIRROR}/{archive}/dists/{suite}"
+        base = f"{mirror}/{archive}/dists/{suite}"
         release = httpx.get(f"{base}/Release", timeout=_SECONDS).raise_for_status().text
         stamps.append(_stamp(release))
         index = (
