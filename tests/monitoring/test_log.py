@@ -166,7 +166,7 @@ def spooled(draw):
 
 @settings(max_examples=40, deadline=None)
 @given(payloads=st.lists(spooled(), min_size=1, max_size=8))
-def test_rows_that_are_read_bare_give_the_same_frame_and_findings(payloads):
+def test_rows_that_are_read_joined_give_the_same_frame_and_findings(payloads):
     with tempfile.TemporaryDirectory() as folder:
         writer = SpoolWriter(Path(folder), "live")
         for payload in payloads:
@@ -174,20 +174,26 @@ def test_rows_that_are_read_bare_give_the_same_frame_and_findings(payloads):
         writer.close()
         (segment,) = list_segments(Path(folder))
         listed, end = read_segment(segment)
-        bare, same = read_segment(segment, bare=True)
-    assert (len(bare), same) == (len(listed), end)
-    wanted, made = predictions_frame(listed), predictions_frame(bare)
+        joined, same = read_segment(segment, joined=True)
+    assert same == end
+    wanted, made = predictions_frame(listed), predictions_frame(joined)
     pd.testing.assert_frame_equal(made, wanted, check_exact=True)
     for name in wanted:
         assert [*map(repr, made[name])] == [*map(repr, wanted[name])]  # of the same type, and -0.0 is not 0.0
     order = {"rain:abc": ("y", "x")}
-    assert schema_findings(bare, order) == schema_findings(listed, order)
+    assert schema_findings(joined, order) == schema_findings(listed, order)
 
 
-def test_a_plain_row_is_read_bare(tmp_path):
+def test_plain_rows_that_follow_each_other_are_one_record(tmp_path):
     """Otherwise the two ways above were one."""
     writer = SpoolWriter(tmp_path, "live")
-    writer.write(b'{"kind":"prediction","request":"r","unnamed":1,"row":[{"x":1}],"answer":{"label":"b"}}')
+    for number in range(3):
+        row = b'{"x":%d}' % number if number < 2 else b'{"y":1}'
+        writer.write(
+            b'{"kind":"prediction","time":%d,"times":null,"latency_ms":1,"model":"m","role":"live","findings":[],'
+            b'"request":"r%d","unnamed":1,"row":[%b],"answer":{"label":"b"}}' % (number, number, row)
+        )
     writer.close()
-    (record,), _ = read_segment(*list_segments(tmp_path), bare=True)
-    assert (record["bare"], record["inputs"], record["outputs"]) == (True, {"x": 1}, {"label": "b"})
+    first, second = read_segment(*list_segments(tmp_path), joined=True)[0]
+    assert (first["time"], first["ids"], first["inputs"]) == ([0, 1], ["r0", "r1"], {"x": [0, 1]})
+    assert (second["outputs"], second["inputs"]) == ({"label": ["b"]}, {"y": [1]})

@@ -120,18 +120,19 @@ class Monitor:
             as many as take ``MOST_BYTES`` (the last may go beyond).
         """
         records: list[dict[str, Any]] = []
-        left, more = MOST_BYTES, False
+        count, left, more = 0, MOST_BYTES, False
         ends: dict[Path, int] = {}
         with self.ledger.reading() as session:
             known = _offsets(session, row.name)
         with _uncollected():
             for path in list_segments(spool):
                 with contextlib.suppress(FileNotFoundError):
-                    most, start = MOST_RECORDS - len(records), known.get(str(path), 0)
-                    found, ends[path] = read_segment(path, start, most=most, most_bytes=left, bare=True)
+                    most, start = MOST_RECORDS - count, known.get(str(path), 0)
+                    found, ends[path] = read_segment(path, start, most=most, most_bytes=left, joined=True)
                     records += found
+                    count += prediction_log.count_requests(found)
                     left -= ends[path] - start
-                more = len(records) >= MOST_RECORDS or left <= 0
+                more = count >= MOST_RECORDS or left <= 0
                 if more:
                     break
             if not records and not more:
@@ -161,7 +162,7 @@ class Monitor:
         groups = {(part.kind, part.window_start, part.model, part.role) for part in written}
         compaction.compact(self.ledger, row.name, groups)
         log.info("%s: %d predictions, %d outcomes", row.name, len(predictions), len(outcomes))
-        return len(records), more
+        return count, more
 
     def _has_lost(self, spool: Path) -> bool:
         """Whether a serving process could not write something down since the last cycle."""

@@ -71,7 +71,8 @@ def schema_findings(
         finding
         for record in records
         if record["kind"] in ("prediction", "rejected") and record["role"] != "shadow"
-        for finding in _findings_of(record, known.get(record["model"]))
+        for request in _requests_of(record, known.get(record["model"]))
+        for finding in _findings_of(request, known.get(record["model"]))
     )
 
 
@@ -93,6 +94,15 @@ def merge_findings(findings: Iterable[SchemaFinding]) -> list[SchemaFinding]:
             rejected=old.rejected or new.rejected,
         )
     return sorted(merged.values(), key=lambda finding: (finding.first_seen, finding.kind, finding.column))
+
+
+def _requests_of(record: Record, order: tuple[str, ...] | None) -> Iterable[Record]:
+    """Give the requests of a record; of one that is joined, which has no findings, those out of order."""
+    if not record.get("joined"):
+        return (record,)
+    if order is None or tuple(record["inputs"]) == order:
+        return ()
+    return ({**record, "time": time} for time in record["time"])
 
 
 def _findings_of(record: Record, order: tuple[str, ...] | None) -> list[SchemaFinding]:

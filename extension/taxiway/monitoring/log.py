@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-#: One record of a spool, as serving wrote it; one that is ``bare`` has a row, and values in place of columns.
+#: One record of a spool: a request as serving wrote it, or some of a single row that are ``joined`` to one.
 Record = Mapping[str, Any]
 
 INPUT = "in."
@@ -34,50 +34,22 @@ def predictions_frame(records: Iterable[Record]) -> pd.DataFrame:
 
     frames: list[pd.DataFrame] = []
     for group, places in _by_shape(record for record in records if record["kind"] == "prediction"):
-        bare = all(record.get("bare") and not record.get("times") for record in group)
-        columns = _bare_columns(group) if bare else _columns([_listed(record) for record in group])
-        index = places if bare else _repeated(places, [len(record["ids"]) for record in group])
-        frames.append(pd.DataFrame(columns, index=index))
+        sizes = [len(record["ids"]) for record in group]
+        columns: dict[str, Any] = {"id": _joined(record["ids"] for record in group)}
+        columns["request"] = _each(group, "request", sizes)
+        columns["time"] = _joined(_times(record, size) for record, size in zip(group, sizes, strict=True))
+        columns["received"] = _each(group, "time", sizes)
+        for name in ("model", "role"):
+            columns[name] = _repeated((record[name] for record in group), sizes)
+        columns["latency_ms"] = _each(group, "latency_ms", sizes)
+        for prefix, part in ((INPUT, "inputs"), (OUTPUT, "outputs")):
+            cells = zip(*(record[part].values() for record in group), strict=True)  # of one order of columns
+            columns |= {prefix + name: _joined(of) for name, of in zip(group[0][part], cells, strict=True)}
+        frames.append(pd.DataFrame(columns, index=_repeated(places, sizes)))
     if not frames:
         return _typed(pd.DataFrame({name: [] for name in _PREDICTION_COLUMNS}, dtype=object))
     whole = frames[0] if len(frames) == 1 else pd.concat(frames).sort_index(kind="stable")
     return _typed(whole.reset_index(drop=True))
-
-
-def _columns(group: list[Record]) -> dict[str, list[Any]]:
-    """Give the columns of records that have the same ones."""
-    sizes = [len(record["ids"]) for record in group]
-    columns = {"id": _joined(record["ids"] for record in group)}
-    columns["request"] = _repeated((record["request"] for record in group), sizes)
-    columns["time"] = _joined(_times(record, size) for record, size in zip(group, sizes, strict=True))
-    columns["received"] = _repeated((record["time"] for record in group), sizes)
-    for name in ("model", "role", "latency_ms"):
-        columns[name] = _repeated((record[name] for record in group), sizes)
-    for prefix, part in ((INPUT, "inputs"), (OUTPUT, "outputs")):
-        cells = zip(*(record[part].values() for record in group), strict=True)  # of one order of columns
-        columns |= {prefix + name: _joined(of) for name, of in zip(group[0][part], cells, strict=True)}
-    return columns
-
-
-def _bare_columns(group: list[Record]) -> dict[str, list[Any]]:
-    """Give what ``_columns`` does of records that are bare, without a list for each value."""
-    columns = {"id": _joined(record["ids"] for record in group)}
-    columns["request"] = [record["request"] for record in group]
-    columns["time"] = columns["received"] = [record["time"] for record in group]
-    for name in ("model", "role", "latency_ms"):
-        columns[name] = [record[name] for record in group]
-    for prefix, part in ((INPUT, "inputs"), (OUTPUT, "outputs")):
-        cells = zip(*[record[part].values() for record in group], strict=True)
-        columns |= {prefix + name: list(of) for name, of in zip(group[0][part], cells, strict=True)}
-    return columns
-
-
-def _listed(record: Record) -> Record:
-    """Give a record whose columns are lists."""
-    if not record.get("bare"):
-        return record
-    parts = {part: {name: [value] for name, value in record[part].items()} for part in ("inputs", "outputs")}
-    return {**record, **parts}
 
 
 def outcomes_frame(records: Iterable[Record]) -> pd.DataFrame:
@@ -93,6 +65,11 @@ def outcomes_frame(records: Iterable[Record]) -> pd.DataFrame:
         "received": _repeated((record["time"] for record in group), sizes),
     }
     return _typed(pd.DataFrame(columns, columns=_OUTCOME_COLUMNS))
+
+
+def count_requests(records: Iterable[Record]) -> int:
+    """Give how many records were written, of which some may be joined."""
+    return sum(len(record["request"]) if record.get("joined") else 1 for record in records)
 
 
 def model_frame(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -122,8 +99,16 @@ def _repeated(values: Iterable[Any], sizes: list[int]) -> list[Any]:
     return list(chain.from_iterable(map(repeat, values, sizes)))
 
 
+def _each(group: list[Record], field: str, sizes: list[int]) -> list[Any]:
+    """Give, for each row, a field of its request."""
+    return _joined(
+        record[field] if record.get("joined") else repeat(record[field], size)
+        for record, size in zip(group, sizes, strict=True)
+    )
+
+
 def _times(record: Record, size: int) -> Iterable[Any]:
-    times: list[Any] | None = record.get("times")
+    times: list[Any] | None = record["time"] if record.get("joined") else record.get("times")
     return times if times else repeat(record["time"], size)
 
 
