@@ -105,6 +105,17 @@ export function windowLabel(start: string, unit: WindowUnit, locale?: string): s
   return new Intl.DateTimeFormat(locale, { ...parts[unit], timeZone: 'UTC' }).format(time);
 }
 
+/** A window in a sentence: `in Dec 2013`, `on 7 Jan 2013`, `in the week of 7 Jan 2013`. */
+export function windowPlace(start: string, unit: WindowUnit, locale?: string): string {
+  const before: Record<WindowUnit, string> = {
+    hour: 'in the hour of',
+    day: 'on',
+    week: 'in the week of',
+    month: 'in'
+  };
+  return `${before[unit]} ${windowLabel(start, unit, locale)}`;
+}
+
 /** The first few of many names: `wind, rain and 7 more`. */
 export function enumerated(names: readonly string[], most = 5): string {
   const left = names.length - most;

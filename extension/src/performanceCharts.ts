@@ -2,7 +2,7 @@
 
 import type { PartialJSONObject } from '@lumino/coreutils';
 import { type ChartColors, frame, recentWindows, windowAxis } from './charts';
-import { percent, significant, windowLabel } from './format';
+import { percent, significant, windowLabel, windowPlace } from './format';
 import type { ConceptDrift, MonitoringWindow, Performance, WindowUnit } from './types';
 
 /** One window's score, as the line and its table show it. */
@@ -23,6 +23,8 @@ export interface ScorePoint extends PartialJSONObject {
 /** A time at which the errors changed, put into its window. */
 export interface ChangeMark extends PartialJSONObject {
   window: string;
+  /** The window in a sentence. */
+  place: string;
   text: string;
 }
 
@@ -82,7 +84,9 @@ export function changeMarks(
     const time = Date.parse(change.time);
     const start = starts.findLast(one => Date.parse(one) <= time);
     const text = `mean error ${significant(change.before)} → ${significant(change.after)}`;
-    return start === undefined ? [] : [{ window: windowLabel(start, unit), text }];
+    return start === undefined
+      ? []
+      : [{ window: windowLabel(start, unit), place: windowPlace(start, unit), text }];
   });
 }
 

@@ -102,6 +102,8 @@ export interface EndpointSummary {
   reason: string | null;
   /** What is worth knowing beside the status. */
   notes?: string[];
+  /** What is of a time that has not come yet, in a sentence. */
+  ahead?: string | null;
   url: string | null;
   live: string | null;
   shadow: string | null;

@@ -104,7 +104,7 @@ void test('a change of the errors is put into the window that its time is in', (
     ]
   };
   assert.deepEqual(changeMarks(concept, windows, 'month'), [
-    { window: 'Feb 2013', text: 'mean error 0.1 → 0.3' }
+    { window: 'Feb 2013', place: 'in Feb 2013', text: 'mean error 0.1 → 0.3' }
   ]);
   assert.deepEqual(changeMarks(null, windows, 'month'), []);
 });

@@ -58,3 +58,12 @@ void test('many names are enumerated, and a text becomes a sentence', () => {
   assert.equal(format.sentence('It rose.'), 'It rose.');
   assert.equal(format.utcTime('2013-03-01T01:00:00+01:00'), '2013-03-01 00:00');
 });
+
+void test('a window stands in a sentence as one says it', () => {
+  const place = (unit: 'hour' | 'day' | 'week' | 'month'): string =>
+    format.windowPlace('2026-11-16T14:00:00+00:00', unit, 'en-GB');
+  assert.equal(place('month'), 'in Nov 2026');
+  assert.equal(place('week'), 'in the week of 16 Nov 2026');
+  assert.equal(place('day'), 'on 16 Nov 2026');
+  assert.match(place('hour'), /^in the hour of 16 Nov, 14:00$/);
+});

@@ -1,5 +1,5 @@
 import { type JSX, useMemo, useState } from 'react';
-import { pValue, percent, significant, windowLabel } from '../format';
+import { pValue, percent, significant } from '../format';
 import { useSelection } from '../hooks/useSelection';
 import { useServices } from '../services';
 import { matching } from '../sorting';
@@ -7,6 +7,7 @@ import type { DriftedColumn, EndpointDetail } from '../types';
 import { Badge } from './Badge';
 import { DataTable, type TableColumn } from './DataTable';
 import { SearchBox } from './SearchBox';
+import { WindowName } from './WindowName';
 
 /** So many columns are found by eye. */
 const FEW = 12;
@@ -42,7 +43,7 @@ export function ColumnList({ endpoint }: { endpoint: EndpointDetail }): JSX.Elem
     {
       title: 'Newest window',
       key: column => column.window,
-      cell: column => windowLabel(column.window, endpoint.window)
+      cell: column => <WindowName start={column.window} unit={endpoint.window} />
     },
     {
       title: 'Now',

@@ -1,6 +1,6 @@
 import { Button } from '@jupyterlab/ui-components';
 import { type JSX, useCallback, useEffect, useRef } from 'react';
-import { counted, windowLabel } from '../format';
+import { counted, windowLabel, windowPlace } from '../format';
 import { useDetail } from '../hooks/useDetail';
 import type { Names } from '../profiles/charts';
 import type { Selection } from '../selections';
@@ -53,7 +53,7 @@ export function ColumnPanel({ endpoint, selection }: Props): JSX.Element {
     >
       <div className="taxiway-headline">
         <h3 tabIndex={-1} ref={heading}>
-          <code>{column}</code> in {label}
+          <code>{column}</code> {windowPlace(window, unit)}
         </h3>
         <span className="taxiway-grow" />
         <div className="taxiway-actions" role="group" aria-label="Windows">
@@ -105,8 +105,9 @@ export function ColumnPanel({ endpoint, selection }: Props): JSX.Element {
           Reading the profile…
         </p>
       )}
-      {value ? (
+      {value?.column === column ? (
         <HistoryFigure
+          key={column}
           endpoint={endpoint}
           selection={selection}
           temporal={value.distribution.kind === 'datetime'}

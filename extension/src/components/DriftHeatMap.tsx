@@ -11,7 +11,7 @@ import { Figure } from './Figure';
 import { VegaChart } from './VegaChart';
 
 const COLUMNS: readonly TableColumn<HeatCell>[] = [
-  { title: 'Window', cell: cell => cell.window },
+  { title: 'Window', cell: cell => <time dateTime={cell.start}>{cell.window}</time> },
   { title: 'Column', cell: cell => cell.column },
   { title: 'PSI', cell: cell => cell.psiText, numeric: true },
   { title: 'p value', cell: cell => cell.pText, numeric: true },
@@ -37,6 +37,11 @@ export function DriftHeatMap({ endpoint, chosen, select }: Props): JSX.Element {
       </EmptyState>
     );
   }
+  const labels = new Map(map.cells.map(cell => [`${cell.column}\n${cell.window}`, cell]));
+  const cells = map.columns
+    .filter(column => column !== TOGETHER)
+    .map(column => map.windows.map(window => labels.get(`${column}\n${window}`)?.label ?? ''));
+  const current = map.cells.find(cell => cell.column === chosen?.column && cell.start === chosen.window);
   const total = Math.max(map.total, endpoint.columns?.length ?? 0);
   const shown = map.columns.filter(column => column !== TOGETHER).length;
   const drifted = new Set(map.cells.filter(cell => cell.drifted).map(cell => cell.column));
@@ -58,6 +63,8 @@ export function DriftHeatMap({ endpoint, chosen, select }: Props): JSX.Element {
           <VegaChart
             spec={heatMapSpec(map, chosen, colors)}
             label={`Heat map of drift, ${shown} columns by ${map.windows.length} windows; ${summary}`}
+            cells={cells}
+            current={current?.label ?? null}
             onSelect={description => {
               const cell = map.cells.find(one => one.label === description);
               if (cell && cell.column !== TOGETHER) {

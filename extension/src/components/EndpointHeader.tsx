@@ -46,6 +46,11 @@ export function EndpointHeader({ endpoint }: { endpoint: EndpointSummary }): JSX
           <Phrase text={endpoint.reason} />
         </p>
       ) : null}
+      {endpoint.ahead ? (
+        <p className="taxiway-note">
+          <Badge tone="warn" text="wrong time" /> {endpoint.ahead}
+        </p>
+      ) : null}
       {(endpoint.notes ?? []).map(note => (
         <p key={note} className="taxiway-note">
           <Phrase text={note} />

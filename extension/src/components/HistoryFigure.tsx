@@ -1,5 +1,5 @@
 import { type JSX, useCallback } from 'react';
-import { count, percent, significant, windowLabel } from '../format';
+import { count, percent, significant } from '../format';
 import { useChartColors } from '../hooks/useChartColors';
 import { useDetail } from '../hooks/useDetail';
 import { bandSpec, historyLabel, historySharesSpec } from '../profiles/charts';
@@ -11,6 +11,7 @@ import { DataTable, type TableColumn } from './DataTable';
 import { FailureNote } from './FailureNote';
 import { Figure } from './Figure';
 import { VegaChart } from './VegaChart';
+import { WindowName } from './WindowName';
 
 type Row = ColumnHistory['windows'][number];
 
@@ -34,7 +35,11 @@ export function HistoryFigure({ endpoint, selection, temporal, select }: Props):
     return <FailureNote failure={failure} retry={reload} />;
   }
   if (!value) {
-    return <p className="taxiway-note">Reading the windows before…</p>;
+    return (
+      <p className="taxiway-note" role="status">
+        Reading the windows before…
+      </p>
+    );
   }
   const bands = value.windows.some(one => one.quantiles !== null);
   const known = value.windows.filter(one => one.quantiles !== null || Object.keys(one.shares).length > 0);
@@ -45,7 +50,7 @@ export function HistoryFigure({ endpoint, selection, temporal, select }: Props):
     ? bandSpec(value, unit, selection.window, temporal, colors)
     : historySharesSpec(value, unit, selection.window, colors);
   const columns: TableColumn<Row>[] = [
-    { title: 'Window', cell: one => windowLabel(one.start, unit) },
+    { title: 'Window', cell: one => <WindowName start={one.start} unit={unit} /> },
     ...(bands
       ? value.levels.map((level, index) => ({
           title: level === 0.5 ? 'Median' : `${level * 100}%`,
@@ -71,6 +76,8 @@ export function HistoryFigure({ endpoint, selection, temporal, select }: Props):
           <VegaChart
             spec={spec}
             label={`${bands ? 'Quantiles' : 'Shares'} of ${column} in ${known.length} windows`}
+            cells={[known.map(one => historyLabel(one.start, unit))]}
+            current={historyLabel(selection.window, unit)}
             onSelect={description => {
               const found = known.find(one => historyLabel(one.start, unit) === description);
               if (found) {

@@ -49,7 +49,7 @@ export function PerformanceChart({ endpoint }: { endpoint: EndpointDetail }): JS
   const labels = [...new Set(recentWindows(windows).map(window => windowLabel(window.start, unit)))];
   const last = points.at(-1);
   const measured = points.some(point => point.series !== 'estimated');
-  const changes = marks.map(mark => `${mark.window}: ${mark.text}`);
+  const changes = marks.map(mark => `${mark.place}: ${mark.text}`);
   return (
     <>
       {endpoint.concept?.text ? (
@@ -59,7 +59,7 @@ export function PerformanceChart({ endpoint }: { endpoint: EndpointDetail }): JS
         </p>
       ) : null}
       {changes.length > 0 ? (
-        <p className="taxiway-note">{`The errors changed in ${changes.join('; ')}.`}</p>
+        <p className="taxiway-note">{`The errors changed ${changes.join('; ')}.`}</p>
       ) : null}
       {measured ? null : (
         <p className="taxiway-note">

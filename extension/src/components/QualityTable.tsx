@@ -1,10 +1,11 @@
 import type { JSX } from 'react';
 import { changeName } from '../changes';
-import { count, inline, windowLabel } from '../format';
+import { count, inline } from '../format';
 import type { QualityFinding, WindowUnit } from '../types';
 import { Badge } from './Badge';
 import { DataTable, type TableColumn } from './DataTable';
 import { Phrase } from './Phrase';
+import { WindowName } from './WindowName';
 
 interface Props {
   findings: readonly QualityFinding[];
@@ -23,8 +24,8 @@ export function QualityTable({ findings, unit }: Props): JSX.Element {
     { title: 'Now', cell: one => (one.now ? <Badge tone="warn" text="still so" /> : 'no longer') },
     { title: 'What', prose: true, cell: one => <Phrase text={one.text} /> },
     { title: 'Example', cell: one => <code>{inline(one.example, 40)}</code> },
-    { title: 'First', cell: one => windowLabel(one.first, unit), key: one => one.first },
-    { title: 'Last', cell: one => windowLabel(one.last, unit), key: one => one.last },
+    { title: 'First', cell: one => <WindowName start={one.first} unit={unit} />, key: one => one.first },
+    { title: 'Last', cell: one => <WindowName start={one.last} unit={unit} />, key: one => one.last },
     { title: 'Windows', cell: one => count(one.windows), key: one => one.windows, numeric: true }
   ];
   return <DataTable label="Changes of the data’s shape" columns={columns} rows={findings} />;

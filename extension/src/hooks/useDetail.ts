@@ -3,8 +3,9 @@ import { describe } from '../api';
 import type { Failure } from '../types';
 
 export interface Detail<T> {
-  /** The newest answer; kept, if old, while a later request fails. */
+  /** The newest answer; kept while another one is awaited, and if that fails. */
   value: T | null;
+  /** Why the last request failed; of another `load` it tells nothing. */
   failure: Failure | null;
   reload: () => void;
 }
@@ -18,7 +19,7 @@ export interface Detail<T> {
  */
 export function useDetail<T>(load: () => Promise<T>, version: string, initial: T | null = null): Detail<T> {
   const [value, setValue] = useState<T | null>(initial);
-  const [failure, setFailure] = useState<Failure | null>(null);
+  const [failed, setFailed] = useState<{ load: () => Promise<T>; failure: Failure } | null>(null);
   const [attempt, setAttempt] = useState(0);
   useEffect(() => {
     let current = true;
@@ -26,12 +27,12 @@ export function useDetail<T>(load: () => Promise<T>, version: string, initial: T
       answer => {
         if (current) {
           setValue(answer);
-          setFailure(null);
+          setFailed(null);
         }
       },
       (error: unknown) => {
         if (current) {
-          setFailure(describe(error));
+          setFailed({ load, failure: describe(error) });
         }
       }
     );
@@ -42,5 +43,5 @@ export function useDetail<T>(load: () => Promise<T>, version: string, initial: T
   const reload = useCallback(() => {
     setAttempt(previous => previous + 1);
   }, []);
-  return { value, failure, reload };
+  return { value, failure: failed?.load === load ? failed.failure : null, reload };
 }

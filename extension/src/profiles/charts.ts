@@ -354,7 +354,7 @@ function chosenRule(window: string, x: PartialJSONObject, colors: ChartColors): 
 /** An invisible bar for each window, which can be clicked wherever the bands are. */
 function catcher(): PartialJSONObject {
   return {
-    mark: { type: 'bar', opacity: 0, cursor: 'pointer' },
+    mark: { type: 'bar', fillOpacity: 0, opacity: 1, cursor: 'pointer' },
     encoding: {
       y: { value: 0 },
       y2: { value: 'height' },

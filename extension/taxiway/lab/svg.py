@@ -48,7 +48,8 @@ def heat_map(rows: Sequence[Row], *, title: str, places: Sequence[str], note: st
     left, height = 170, 18
     cell = max(8, min(44, 720 // len(places)))
     width = left + cell * len(places)
-    parts = [_open(max(width, left + 190), height * len(rows) + 18, title, note)]
+    role = "group" if any(item.key for row in rows for item in row.cells) else "img"
+    parts = [_open(max(width, left + 190), height * len(rows) + 18, title, note, role)]
     for index, row in enumerate(rows):
         top = index * height
         parts.append(
@@ -217,11 +218,11 @@ def _ticks(low: float, high: float) -> list[float]:
     return [place * step for place in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
-def _open(width: int, height: int, title: str, note: str = "") -> str:
+def _open(width: int, height: int, title: str, note: str = "", role: str = "img") -> str:
     said = escape(shorten(title, 300))
     described = f"<desc>{escape(shorten(note, 1000))}</desc>" if note else ""
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{said}" width="{width}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="{role}" aria-label="{said}" width="{width}" '
         f'height="{height}" viewBox="0 0 {width} {height}" font-family="sans-serif" '
         f'style="max-width:100%;height:auto"><title>{said}</title>{described}'
     )
@@ -230,7 +231,9 @@ def _open(width: int, height: int, title: str, note: str = "") -> str:
 def _heat_cell(cell: Cell, x: int, y: int, width: int, height: int) -> str:
     rect = f'<rect x="{x}" y="{y}" width="{width - 1}" height="{height - 1}"'
     if cell.key:
-        rect += f' data-key="{escape(cell.key)}"'
+        rect += (
+            f' data-key="{escape(cell.key)}" role="button" tabindex="-1" aria-label="{escape(cell.title)}"'
+        )
     if cell.value is None:
         return f'{rect} fill="none" stroke="currentColor" stroke-opacity="0.15"/>'
     heat = min(1.0, max(0.0, cell.value / PSI_LARGE))
