@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from taxiway.control import alerting, notices, rules
 from taxiway.control.ledger import Ledger
 from taxiway.control.tables import EndpointRow, ObservationRow, SegmentRow
+from taxiway.errors import TaxiwayError
 from taxiway.monitoring.context import Firing
 from taxiway.monitoring.findings import SchemaFinding, merge_findings, schema_findings
 from taxiway.monitoring.rulebook import evaluate
@@ -47,6 +48,8 @@ def look(ledger: Ledger) -> None:
             fresh = schema_findings(_unread(Path(spool), places))
             if fresh:
                 _tell(ledger, endpoint, fresh)
+        except TaxiwayError as error:
+            log.warning("%s: %s", endpoint, error)
         except Exception:
             log.exception("%s: the cycle looks again at what it was asked", endpoint)
 
