@@ -44,7 +44,7 @@ from taxiway.serving.spool import is_spent, list_segments, read_segment
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_RECORDS = 20_000  # of a round, which is held in memory; a record may have one row or ten thousand
+MOST_ROWS = compaction.LARGEST_ROWS  # of a round, which is held in memory: a file of so many stays as it is
 MOST_BYTES = 32 * 2**20
 MOST_ROUNDS = 10
 LOOK_SECONDS = 30.0
@@ -116,23 +116,25 @@ class Monitor:
         Returns
         -------
         found, more
-            How many records, and whether there may be more: at a time at most ``MOST_RECORDS`` are read, or
-            as many as take ``MOST_BYTES`` (the last may go beyond).
+            How many rows, and whether there may be more: at a time at most ``MOST_ROWS`` are read, or as many
+            as take ``MOST_BYTES`` (the last record may go beyond).
         """
         records: list[dict[str, Any]] = []
-        count, left, more = 0, MOST_BYTES, False
+        rows, left, more = 0, MOST_BYTES, False
         ends: dict[Path, int] = {}
         with self.ledger.reading() as session:
             known = _offsets(session, row.name)
         with _uncollected():
             for path in list_segments(spool):
                 with contextlib.suppress(FileNotFoundError):
-                    most, start = MOST_RECORDS - count, known.get(str(path), 0)
-                    found, ends[path] = read_segment(path, start, most=most, most_bytes=left, joined=True)
+                    start = known.get(str(path), 0)
+                    found, ends[path] = read_segment(
+                        path, start, most_rows=MOST_ROWS - rows, most_bytes=left, joined=True
+                    )
                     records += found
-                    count += prediction_log.count_requests(found)
+                    rows += sum(len(record.get("ids") or "1") for record in found)
                     left -= ends[path] - start
-                more = count >= MOST_RECORDS or left <= 0
+                more = rows >= MOST_ROWS or left <= 0
                 if more:
                     break
             if not records and not more:
@@ -162,7 +164,7 @@ class Monitor:
         groups = {(part.kind, part.window_start, part.model, part.role) for part in written}
         compaction.compact(self.ledger, row.name, groups)
         log.info("%s: %d predictions, %d outcomes", row.name, len(predictions), len(outcomes))
-        return count, more
+        return rows, more
 
     def _has_lost(self, spool: Path) -> bool:
         """Whether a serving process could not write something down since the last cycle."""

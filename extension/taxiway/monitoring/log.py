@@ -33,7 +33,8 @@ def predictions_frame(records: Iterable[Record]) -> pd.DataFrame:
     import pandas as pd
 
     frames: list[pd.DataFrame] = []
-    for group, places in _by_shape(record for record in records if record["kind"] == "prediction"):
+    shapes = _by_shape(record for record in records if record["kind"] == "prediction")
+    for group, places in shapes:
         sizes = [len(record["ids"]) for record in group]
         columns: dict[str, Any] = {"id": _joined(record["ids"] for record in group)}
         columns["request"] = _each(group, "request", sizes)
@@ -45,11 +46,13 @@ def predictions_frame(records: Iterable[Record]) -> pd.DataFrame:
         for prefix, part in ((INPUT, "inputs"), (OUTPUT, "outputs")):
             cells = zip(*(record[part].values() for record in group), strict=True)  # of one order of columns
             columns |= {prefix + name: _joined(of) for name, of in zip(group[0][part], cells, strict=True)}
-        frames.append(pd.DataFrame(columns, index=_repeated(places, sizes)))
+        index = _repeated(places, sizes) if len(shapes) > 1 else None
+        frames.append(pd.DataFrame(columns, index=index))
     if not frames:
         return _typed(pd.DataFrame({name: [] for name in _PREDICTION_COLUMNS}, dtype=object))
-    whole = frames[0] if len(frames) == 1 else pd.concat(frames).sort_index(kind="stable")
-    return _typed(whole.reset_index(drop=True))
+    if len(frames) == 1:
+        return _typed(frames[0])
+    return _typed(pd.concat(frames).sort_index(kind="stable").reset_index(drop=True))
 
 
 def outcomes_frame(records: Iterable[Record]) -> pd.DataFrame:
@@ -67,11 +70,6 @@ def outcomes_frame(records: Iterable[Record]) -> pd.DataFrame:
     return _typed(pd.DataFrame(columns, columns=_OUTCOME_COLUMNS))
 
 
-def count_requests(records: Iterable[Record]) -> int:
-    """Give how many records were written, of which some may be joined."""
-    return sum(len(record["request"]) if record.get("joined") else 1 for record in records)
-
-
 def model_frame(predictions: pd.DataFrame) -> pd.DataFrame:
     """Give what a reference profile is of: inputs and outputs by their own names, without the prefixes."""
     outputs = [name for name in predictions.columns if name.startswith(OUTPUT)]
@@ -80,7 +78,7 @@ def model_frame(predictions: pd.DataFrame) -> pd.DataFrame:
     return chosen.rename(columns=lambda name: name.removeprefix(INPUT).removeprefix(OUTPUT))
 
 
-def _by_shape(records: Iterable[Record]) -> Iterable[tuple[list[Record], list[int]]]:
+def _by_shape(records: Iterable[Record]) -> list[tuple[list[Record], list[int]]]:
     """Part records by their columns, so that each part is columnar; with their places in the whole."""
     parts: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[list[Record], list[int]]] = {}
     for place, record in enumerate(records):
@@ -88,11 +86,14 @@ def _by_shape(records: Iterable[Record]) -> Iterable[tuple[list[Record], list[in
         group, places = parts.setdefault(shape, ([], []))
         group.append(record)
         places.append(place)
-    return parts.values()
+    return list(parts.values())
 
 
 def _joined(parts: Iterable[Iterable[Any]]) -> list[Any]:
-    return list(chain.from_iterable(parts))
+    several = list(parts)
+    if len(several) == 1 and isinstance(several[0], list):
+        return several[0]
+    return list(chain.from_iterable(several))
 
 
 def _repeated(values: Iterable[Any], sizes: list[int]) -> list[Any]:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
 from typing import Any
 
 Record = dict[str, Any]
-
-_FIELDS = itemgetter(
-    "kind", "times", "findings", "unnamed", "row", "answer", "model", "role", "request", "time", "latency_ms"
-)
 
 
 class RowJoiner:
     """Makes of the requests of a single row that follow each other one record, as if they were one request.
 
-    It has no object a row, which is what takes time. All must be plain: written as they came, named after
-    their requests, without findings or times of their own, and of the same Model, role and columns. Such a
-    record is ``joined``: its ``request``, ``time`` and ``latency_ms`` are lists, of one value a row.
+    It has no object a row, which is what takes time and memory. All must be plain: written as they came,
+    named after their requests, without findings or times of their own, and of the same Model, role and
+    columns. Such a record is ``joined``: its ``request``, ``time`` and ``latency_ms`` are lists, of one value
+    a row.
 
     Attributes
     ----------
@@ -27,32 +23,24 @@ class RowJoiner:
 
     def __init__(self) -> None:
         self.records: list[Record] = []
-        self._begin("", "", [], [])
+        self._begin({}, [], [])
 
     def add(self, record: Record) -> bool:
-        """Take a record, as it was written, in; False, and nothing has been done, if it is no plain row."""
+        """Take in, and take apart, a record of a ``row`` as it was written; False if it is no plain one."""
         try:
-            kind, times, findings, unnamed, row, answer, model, role, request, time, latency = _FIELDS(record)
-        except KeyError:
+            row, answer, request = record.pop("row"), record.pop("answer"), record.pop("request")
+            time, latency = record.pop("time"), record.pop("latency_ms")
+            record.pop("trace", None)
+            inputs, outputs, given = [*row[0]], [*answer], row[0]
+        except (KeyError, IndexError, TypeError):
             return False
-        if (
-            kind != "prediction"
-            or times is not None
-            or findings
-            or unnamed != 1
-            or "arrays" in record
-            or type(row) is not list
-            or not row
-            or type(given := row[0]) is not dict
-            or type(answer) is not dict
-            or type(model) is not str
-            or type(role) is not str
-        ):
+        if type(row) is not list or type(given) is not dict or type(answer) is not dict:
             return False
-        inputs, outputs = [*given], [*answer]
-        if inputs != self._inputs or outputs != self._outputs or role != self._role or model != self._model:
+        if record != self._rest or inputs != self._inputs or outputs != self._outputs:
+            if not _is_plain(record):
+                return False
             self.flush()
-            self._begin(model, role, inputs, outputs)
+            self._begin(record, inputs, outputs)
         self._requests.append(request)
         self._times.append(time)
         self._latencies.append(latency)
@@ -77,8 +65,8 @@ class RowJoiner:
                 "joined": True,
                 "time": self._times,
                 "times": None,
-                "model": self._model,
-                "role": self._role,
+                "model": self._rest["model"],
+                "role": self._rest["role"],
                 "request": self._requests,
                 "ids": self._requests,
                 "latency_ms": self._latencies,
@@ -87,11 +75,23 @@ class RowJoiner:
                 "outputs": dict(zip(self._outputs, columns[len(self._inputs) :], strict=True)),
             }
         )
-        self._begin("", "", [], [])
+        self._begin({}, [], [])
 
-    def _begin(self, model: str, role: str, inputs: list[str], outputs: list[str]) -> None:
-        self._model, self._role, self._inputs, self._outputs = model, role, inputs, outputs
+    def _begin(self, rest: Record, inputs: list[str], outputs: list[str]) -> None:
+        self._rest, self._inputs, self._outputs = rest, inputs, outputs
         self._requests: list[Any] = []
         self._times: list[Any] = []
         self._latencies: list[Any] = []
         self._cells: list[Any] = []  # row by row
+
+
+def _is_plain(rest: Record) -> bool:
+    """Whether what is the same in the records of many rows says nothing that their columns do not."""
+    return (
+        rest.get("kind") == "prediction"
+        and rest.get("times", ()) is None
+        and not rest.get("findings")
+        and rest.get("unnamed") == 1
+        and type(rest.get("model")) is type(rest.get("role")) is str
+        and "arrays" not in rest
+    )

@@ -287,6 +287,7 @@ def read_segment(
     offset: int = 0,
     *,
     most: int | None = None,
+    most_rows: int | None = None,
     most_bytes: int | None = None,
     joined: bool = False,
 ) -> tuple[list[dict[str, Any]], int]:
@@ -300,8 +301,8 @@ def read_segment(
         Where to start: 0, or what an earlier call gave.
     most
         The most records to read; None for all.
-    most_bytes
-        No record is begun after so many bytes, so that one at least is read; None for no limit.
+    most_rows, most_bytes
+        No record is begun after so many rows, or bytes, so that one at least is read; None for no limit.
     joined
         Give requests of a single row that follow each other as one record where that can be, as
         ``RowJoiner`` does, which is several times as fast.
@@ -312,7 +313,7 @@ def read_segment(
         What was read, and where to go on. A torn or corrupt record stops the reading before it and is
         not an error: its writer was killed, or is still writing.
     """
-    found, count = RowJoiner(), 0
+    found, count, rows = RowJoiner(), 0, 0
     with path.open("rb", buffering=_BUFFER_BYTES) as file:
         if offset < len(MAGIC):
             if file.read(len(MAGIC)) != MAGIC:
@@ -320,7 +321,8 @@ def read_segment(
             offset = len(MAGIC)
         file.seek(offset)
         end = math.inf if most_bytes is None else offset + most_bytes
-        while offset < end and (most is None or count < most):
+        last, last_row = math.inf if most is None else most, math.inf if most_rows is None else most_rows
+        while offset < end and count < last and rows < last_row:
             if len(header := file.read(HEADER.size)) < HEADER.size:
                 break
             length, checksum = HEADER.unpack(header)
@@ -329,7 +331,9 @@ def read_segment(
             payload = file.read(length)
             if len(payload) < length or zlib.crc32(payload) != checksum:
                 break
-            count += _take(payload, found, joined)
+            if taken := _take(payload, found, joined):
+                rows += taken
+                count += 1
             offset += HEADER.size + length
     found.flush()
     return found.records, offset
@@ -370,17 +374,21 @@ def _with_arrays(record: dict[str, Any], arrays: Mapping[str, Mapping[str, Array
     return b"".join(data)
 
 
-def _take(payload: bytes, found: RowJoiner, joined: bool) -> bool:
-    """Add a record in a form that readers know; False if no writer of ours wrote it."""
+def _take(payload: bytes, found: RowJoiner, joined: bool) -> int:
+    """Add a record in a form that readers know and give its rows, or 1; 0 if no writer of ours wrote it."""
     text, _, data = payload.partition(b"\0")
     try:
         record: dict[str, Any] = orjson.loads(text)
-        if joined and found.add(record):
-            return True
-        found.append(_known(record, data))
+        if joined and "row" in record:
+            if found.add(record):
+                return 1
+            record = orjson.loads(text)
+        record = _known(record, data)
+        rows = len(record.get("ids") or "1")
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, struct.error):
-        return False
-    return True
+        return 0
+    found.append(record)
+    return rows
 
 
 def _known(record: dict[str, Any], data: bytes) -> dict[str, Any]:
