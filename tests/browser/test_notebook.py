@@ -8,9 +8,12 @@ from pathlib import Path
 import nbformat
 from playwright.sync_api import Page, expect
 
+from taxiway.control.ledger import ledger
+from taxiway.control.tables import EndpointRow
 from tests.browser.conftest import Open, Shot, open_panel
 from tests.lab import seeds
 from tests.lab.jupyter import Jupyter
+from tests.lab.replayed import replay
 
 TRAIN = """
 import pandas as pd
@@ -50,7 +53,7 @@ def test_an_endpoint_in_a_notebook_is_live(
     run_all(page)
     output = page.locator(".jp-OutputArea-output.taxiway-display")
     expect(output.get_by_role("heading", name="rain")).to_be_visible(timeout=30_000)
-    expect(output.get_by_role("img", name="Heat map").locator("svg")).to_be_visible()
+    expect(output.get_by_role("group", name="Heat map").locator("svg")).to_be_visible()
     output.scroll_into_view_if_needed()
     page.wait_for_timeout(500)
     shot(page, "notebook endpoint light")
@@ -58,6 +61,36 @@ def test_an_endpoint_in_a_notebook_is_live(
     state["endpoints"]["rain"]["status"] = state["overview"]["endpoints"][0]["status"] = "DEGRADED"
     seeds.write(seed, state)
     expect(output.get_by_text("degraded")).to_be_visible(timeout=5000)
+
+
+def test_the_live_widget_shows_the_distribution_of_the_cell_that_is_chosen(
+    seeded_lab: Jupyter, two_versions: Path, taxiway_home: Path, open_lab: Open, shot: Shot
+) -> None:
+    replay(two_versions, taxiway_home, until="2013-04")
+    code = f"""
+import os
+os.environ["TAXIWAY_HOME"] = {str(taxiway_home)!r}
+from taxiway.control.endpoint import Endpoint
+Endpoint("rain").monitor(seconds=0.5)
+""".strip()
+    page = open_lab(seeded_lab, path=write_notebook(seeded_lab, "monitor.ipynb", code))
+    run_all(page)
+    widget = page.locator(".jp-OutputArea-output .tw")
+    cell = widget.get_by_role("button", name="temp_max, Jan 2013")
+    cell.click(timeout=60_000)
+    expect(widget.get_by_role("img", name="temp_max, Jan 2013, over the reference")).to_be_visible()
+    expect(cell).to_have_attribute("aria-pressed", "true")
+    shot(page, "widget light")
+    cell.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(widget.get_by_role("img", name="temp_max, Feb 2013, over the reference")).to_be_visible()
+    expect(widget.get_by_role("button", name="temp_max, Feb 2013")).to_be_focused()
+    expect(widget.get_by_role("combobox", name="Window")).to_have_value("1")
+    with ledger().transaction() as session:
+        session.delete(session.get_one(EndpointRow, "rain"))
+    expect(widget.get_by_text("There is no endpoint 'rain'")).to_be_visible()
+    shot(page, "widget gone light")
 
 
 def test_a_notebook_without_a_model_says_what_to_do(

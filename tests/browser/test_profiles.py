@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from taxiway.monitoring import profiles
 from tests.browser.conftest import Open, Shot, open_panel
@@ -19,7 +20,7 @@ from tests.monitoring.weather import of_month, seattle
 def open_endpoint(page: Page) -> None:
     open_panel(page)
     page.get_by_title("Open endpoint rain").click()
-    expect(page.get_by_role("img", name="Heat map of drift").locator("svg")).to_be_visible()
+    expect(page.get_by_role("group", name="Heat map of drift").locator("svg")).to_be_visible()
 
 
 def test_a_cell_of_the_heat_map_opens_the_columns_distribution(
@@ -27,7 +28,7 @@ def test_a_cell_of_the_heat_map_opens_the_columns_distribution(
 ) -> None:
     page = open_lab(seeded_lab)
     open_endpoint(page)
-    chart = page.get_by_role("img", name="Heat map of drift")
+    chart = page.get_by_role("group", name="Heat map of drift")
     cell = chart.locator('svg [aria-label^="temp_max, Mar 2014"]')
     marks = cell.count()
     cell.last.click()
@@ -35,18 +36,53 @@ def test_a_cell_of_the_heat_map_opens_the_columns_distribution(
     column = page.get_by_role("region", name="Column temp_max")
     expect(column.get_by_role("heading", name="temp_max in Mar 2014")).to_be_visible()
     expect(column.get_by_role("img", name="Distribution of temp_max").locator("svg")).to_be_visible()
-    expect(column.get_by_role("img", name="Quantiles of temp_max").locator("svg")).to_be_visible()
+    expect(column.get_by_role("group", name="Quantiles of temp_max").locator("svg")).to_be_visible()
     page.wait_for_timeout(500)
     shot(page, "column light")
     column.get_by_role("button", name="Later").click()
     expect(column.get_by_role("heading", name="temp_max in Apr 2014")).to_be_visible()
 
-    # the same by keyboard, from the list of columns
+
+def test_columns_and_windows_are_chosen_by_keyboard_and_a_late_answer_is_of_no_other_choice(
+    seeded_lab: Jupyter, seed: Path, open_lab: Open, shot: Shot
+) -> None:
+    page = open_lab(seeded_lab)
+    open_endpoint(page)
+    chart = page.get_by_role("group", name="Heat map of drift")
+    cell = chart.locator('svg [aria-label^="temp_max, Dec 2015"][tabindex="0"]')  # the Tab key leads to it
+    cell.focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    expect(chart.locator(":focus")).to_have_attribute("aria-label", re.compile("^temp_max, Nov 2015"))
+    shot(page, "cell by keyboard light")
+    page.keyboard.press("Enter")
+    column = page.get_by_role("region", name="Column temp_max")
+    expect(column.get_by_role("heading", name="temp_max in Nov 2015")).to_be_focused()
+    history = column.get_by_role("group", name="Quantiles of temp_max")
+    history.locator('[aria-label="Show Nov 2015"][tabindex="0"]').focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    expect(column.get_by_role("heading", name="temp_max in Oct 2015")).to_be_visible()
+    expect(history.locator('[aria-label="Show Oct 2015"]:focus')).to_have_count(1)  # drawn anew meanwhile
+
+    held: list[Route] = []
+    page.route(re.compile("/columns/wind[?]"), lambda route: held.append(route))
+    page.get_by_role("button", name="wind", exact=True).click()
+    column = page.get_by_role("region", name="Column wind")
+    expect(column.get_by_role("status")).to_have_text("Reading the profile…")
+    expect(column.get_by_role("group")).to_have_count(1)  # the buttons: no picture of the column before
+    shot(page, "column awaited light")
+
     page.get_by_role("button", name="weather_yesterday", exact=True).focus()
     page.keyboard.press("Enter")
     column = page.get_by_role("region", name="Column weather_yesterday")
     expect(column.get_by_role("img", name="new: hail")).to_be_visible()
     expect(column.get_by_role("heading", name="weather_yesterday in Dec 2015")).to_be_focused()
+    with page.expect_response(re.compile("/columns/wind[?]")):
+        held[0].continue_()
+    page.wait_for_timeout(200)
+    expect(column.get_by_role("img", name="new: hail")).to_be_visible()
     expect(page.get_by_role("img", name="Line of accuracy").locator("svg")).to_be_visible()
     expect(
         page.get_by_role("region", name="Performance by slice").get_by_text("significantly")

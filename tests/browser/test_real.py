@@ -47,7 +47,7 @@ def test_what_the_demo_left_is_shown_and_can_be_acted_on(
     open_panel(page)
     page.get_by_title("Open endpoint rain").click()
     expect(page.get_by_role("heading", name="rain", exact=True)).to_be_visible()
-    chart = page.get_by_role("img", name="Heat map of drift")
+    chart = page.get_by_role("group", name="Heat map of drift")
     expect(chart.locator("svg").get_by_text("weather_yesterday")).to_be_visible()
     expect(page.get_by_role("region", name="Schema changes").get_by_text("account_type")).to_be_visible()
     page.wait_for_timeout(500)

@@ -9,6 +9,7 @@ from typing import Any
 import nbformat
 import pytest
 from nbconvert import HTMLExporter
+from nbconvert.preprocessors import ExecutePreprocessor
 from traitlets.config import Config
 
 from taxiway.control.endpoint import Endpoint
@@ -95,6 +96,16 @@ def test_an_endpoint_that_goes_is_said_to_be_gone(rain: Endpoint) -> None:
     wait_until(lambda: "rain" in widget.fragments.get("trouble", ""), "the news")
     assert widget.watching
     widget.close()
+
+
+def test_a_notebook_that_is_run_and_exported_by_nobody_shows_it_without_a_network(rain: Endpoint) -> None:
+    code = "from taxiway.control.endpoint import Endpoint\nEndpoint('rain').monitor()"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    ExecutePreprocessor(timeout=120, kernel_name="python3").preprocess(notebook)
+    (output,) = notebook.cells[0].outputs
+    assert WIDGET_MIME not in output["data"]
+    page, _ = HTMLExporter(config=Config()).from_notebook_node(notebook)
+    assert "Heat map of drift per column and window" in page
 
 
 def test_an_exported_notebook_keeps_what_was_shown(rain: Endpoint) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import anywidget
 import traitlets
+from IPython import get_ipython
 
 from taxiway.errors import TaxiwayError
 from taxiway.lab import figures, sections
@@ -26,6 +27,7 @@ from taxiway.lab.svg import shorten
 
 log = logging.getLogger("taxiway.monitor_widget")
 
+VIEW = "application/vnd.jupyter.widget-view+json"
 LEAST_SECONDS = 0.2
 NOT_KEPT = '<p class="quiet">That window has no such column, or its profile is no longer kept.</p>'
 
@@ -115,6 +117,8 @@ class MonitorWidget(anywidget.AnyWidget):
             "text/plain": f"MonitorWidget({self.endpoint!r})",
             "text/html": f'<style>{style()}</style><div class="tw">{shown}</div>',
         }
+        if not _somebody_looks():
+            data.pop(VIEW, None)
         return (data, bundle[1]) if isinstance(bundle, tuple) else data
 
     def _told(self, _: object, content: Mapping[str, Any], __: object) -> None:
@@ -181,6 +185,17 @@ class MonitorWidget(anywidget.AnyWidget):
         """Give columns and windows in the heat map's order."""
         windows = [dict(one) for one in live_windows(self._detail) if one.get("drift")]
         return [str(one["column"]) for one in figures.moved(self._detail)], windows[-figures.MOST_WINDOWS :]
+
+
+def _somebody_looks() -> bool:
+    """Say whether the cell was run by somebody who could be asked something: not by nbclient or papermill.
+
+    Those keep the state of every widget, and a page that is made of it loads its scripts from elsewhere: it
+    stays empty without a network.
+    """
+    kernel = getattr(get_ipython(), "kernel", None)
+    request: Json = kernel.get_parent() or {} if kernel is not None else {}
+    return bool(request.get("content", {}).get("allow_stdin", True))
 
 
 def _select(name: str, label: str, options: list[str], chosen: int) -> str:
