@@ -114,6 +114,9 @@ class Delivery(threading.Thread):
         self._stoppages.look(moment)
         with self.ledger.reading() as session:
             kept = session.scalars(select(DeliveryRow.id).where(DeliveryRow.state == "silenced")).first()
+            known = session.scalars(select(SinkRow)).all()
+        if any(sink.definition.get("kind") != "apprise" for sink in known):
+            senders.prepare()
         if kept is not None:
             with self.ledger.reading() as session:
                 outbox.release(session, moment)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from taxiway.control import alerting, notices, rules
+from taxiway.control.lease import DeposedError
 from taxiway.control.ledger import Ledger
 from taxiway.control.tables import EndpointRow, ObservationRow, SegmentRow
 from taxiway.errors import TaxiwayError
@@ -27,11 +29,36 @@ from taxiway.monitoring.rulebook import evaluate
 from taxiway.packaging import registry
 from taxiway.packaging.model import Model
 from taxiway.serving.spool import list_segments, read_segment
+from taxiway.settings import settings
 
 MOST_RECORDS = 200  # of an endpoint, and …
 MOST_BYTES = 2**18  # … about so many bytes: the cycle reads it all again
 
 log = logging.getLogger("taxiway.monitor")
+
+
+class Watch(threading.Thread):
+    """Looks once in an interval of the monitor's, while a cycle may take much longer."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(name="taxiway-first-look", daemon=True)
+        self.ledger = ledger
+        self._ending = threading.Event()
+
+    def run(self) -> None:
+        """Look until told to end, or until another agent has the lease."""
+        while not self._ending.wait(settings().monitor_interval):
+            try:
+                look(self.ledger)
+            except DeposedError:
+                return
+            except TaxiwayError as error:
+                log.warning("%s", error)
+
+    def end(self) -> None:
+        """End with the look that is under way."""
+        self._ending.set()
+        self.join()
 
 
 def look(ledger: Ledger) -> None:
@@ -48,6 +75,8 @@ def look(ledger: Ledger) -> None:
             fresh = schema_findings(_unread(Path(spool), places))
             if fresh:
                 _tell(ledger, endpoint, fresh)
+        except DeposedError:
+            raise
         except TaxiwayError as error:
             log.warning("%s: %s", endpoint, error)
         except Exception:

@@ -212,14 +212,16 @@ def main() -> None:
 
     holder = os.environ.get(HOLDER)
     book = FencedLedger(ledger(), holder) if holder else ledger()
-    monitor = Monitor(book)
+    first_look.look(book)  # what comes first is told before the cycle reads its libraries
+    monitor, watch = Monitor(book), first_look.Watch(book)
+    watch.start()
     last_work = time.monotonic()
     while time.monotonic() - last_work < IDLE_SECONDS:
         started = time.monotonic()
-        first_look.look(book)
         if monitor.cycle():
             last_work = time.monotonic()
         time.sleep(max(0.05, settings().monitor_interval - (time.monotonic() - started)))
+    watch.end()
 
 
 def _end_with_parent() -> None:

@@ -32,6 +32,11 @@ class UndeliveredError(Exception):
         self.after = after
 
 
+def prepare() -> None:
+    """Import what sending takes, which lasts seconds on a busy machine, before there is something to send."""
+    import httpx  # noqa: F401
+
+
 def send(spec: SinkSpec, sink: str, notices: Sequence[Notice], moment: datetime) -> str:
     """Tell a sink, once; give its answer in words.
 
