@@ -1,8 +1,8 @@
 """What an endpoint costs: a small table of published prices, for an estimate before anything is started.
 
-AWS has no price in its SageMaker API. These are on-demand prices of hosting in us-east-1, written down in the
-month of ``DATE`` and not checked against AWS's own list since; sources disagree by a sixth. Other regions cost
-up to half as much again, and taxes, traffic and S3 are extra.
+AWS has no price in its SageMaker API. These are on-demand prices of hosting in us-east-1, written down in
+the month of ``DATE`` and not checked against AWS's own list since; sources disagree by a sixth. Other
+regions cost up to half as much again, and taxes, traffic and S3 are extra.
 """
 
 from __future__ import annotations
