@@ -61,7 +61,7 @@ function render({ model, el }) {
   const wait = () => {
     clearTimeout(late);
     late = setTimeout(() => {
-      waiting.textContent = "Waiting for the kernel…";
+      waiting.textContent = "Waiting for the kernel: it is busy, or gone.";
       select("column")?.closest("p").after(waiting);
     }, WAIT_MS);
   };

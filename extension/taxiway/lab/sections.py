@@ -140,7 +140,7 @@ def schema(detail: Json) -> str:
             one.get("expected"),
             one.get("text"),
             _example(one),
-            f"{one.get('windows')} windows",
+            f"{one.get('windows')} window{'' if one.get('windows') == 1 else 's'}",
             when(detail, one.get("first")),
             when(detail, one.get("last")),
         )

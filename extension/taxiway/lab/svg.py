@@ -47,7 +47,10 @@ def heat_map(rows: Sequence[Row], *, title: str, places: Sequence[str], note: st
         return ""
     left, height = 170, 18
     cell = max(8, min(44, 720 // len(places)))
-    width = left + cell * len(places)
+    step = int(-(-(12 + max(_width(place, 10) for place in places)) // cell))
+    named = {position: places[position] for position in range(0, len(places), step)}
+    last = max(named)
+    width = int(left + max(cell * len(places), cell * last + _width(places[last], 10)))
     role = "group" if any(item.key for row in rows for item in row.cells) else "img"
     parts = [_open(max(width, left + 190), height * len(rows) + 18, title, note, role)]
     for index, row in enumerate(rows):
@@ -58,9 +61,8 @@ def heat_map(rows: Sequence[Row], *, title: str, places: Sequence[str], note: st
         )
         for position, item in enumerate(row.cells):
             parts.append(_heat_cell(item, left + position * cell, top, cell, height))
-    step = -(-(12 + max(_width(place, 10) for place in places)) // cell)
-    for position in range(0, len(places), int(step)):
-        parts.append(_label(left + position * cell, height * len(rows) + 13, places[position], "start"))
+    for position, place in named.items():
+        parts.append(_label(left + position * cell, height * len(rows) + 13, place, "start"))
     return "".join([*parts, "</svg>"])
 
 
