@@ -89,7 +89,7 @@ Endpoint("rain").monitor(seconds=0.5)
     expect(widget.get_by_role("combobox", name="Window")).to_have_value("1")
     with ledger().transaction() as session:
         session.delete(session.get_one(EndpointRow, "rain"))
-    expect(widget.get_by_text("There is no endpoint 'rain'")).to_be_visible()
+    expect(widget.get_by_text("There is no endpoint named 'rain'")).to_be_visible()
     shot(page, "widget gone light")
 
 

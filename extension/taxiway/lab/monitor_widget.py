@@ -91,9 +91,9 @@ class MonitorWidget(anywidget.AnyWidget):
             self._detail = hidden_detail(self.endpoint)
             self._version = version
             self.fragments = {
+                "trouble": "",
                 **sections.overview(self._detail, choose=True),
                 "column": self._column(),
-                "trouble": "",
             }
             return True
 
