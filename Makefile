@@ -8,6 +8,8 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 FRAMEWORKS := $(CURDIR)/.venv-frameworks/bin
 SAGEMAKER := $(CURDIR)/.venv-sagemaker/bin
+IN_SAGEMAKER = $(SAGEMAKER)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal \
+  -W "ignore:Series.values returning an ndarray:DeprecationWarning"
 STAMPS := .make
 LAB_PORT ?= 8888
 # Tests mostly wait for processes that they start: more of them than cores
@@ -51,9 +53,10 @@ test-frameworks: $(STAMPS)/frameworks $(STAMPS)/oldest ## Test every framework's
 	.venv-oldest/bin/python -m pytest --noconftest tests/monitoring/test_fidelity.py tests/monitoring/test_profiles.py
 
 # What is ignored is pyarrow 25's use of pandas 3.1: the SDK keeps a later pyarrow away
+# Two runs: what stands for the account is one for each process
 test-sagemaker: $(STAMPS)/sagemaker $(STAMPS)/containers ## Test the SageMaker back end and monitoring beside its SDK, in an environment of their own
-	$(SAGEMAKER)/python -m tests.containers $(SAGEMAKER)/python -m pytest tests/backends/sagemaker tests/emulators tests/monitoring -n $(TEST_PROCESSES) --dist worksteal \
-	  -W "ignore:Series.values returning an ndarray:DeprecationWarning"
+	$(SAGEMAKER)/python -m tests.containers $(IN_SAGEMAKER) tests/backends/sagemaker
+	$(SAGEMAKER)/python -m tests.containers $(IN_SAGEMAKER) tests/emulators tests/monitoring
 
 check: setup ## Lint, format check and types: ruff, mypy, eslint, prettier, tsc
 	ruff check .

@@ -109,10 +109,13 @@ def test_no_file_of_the_wheel_is_a_pickle() -> None:
         ".ts",
         ".tsx",
         ".md",
+        ".lock",
     }
     for path in in_the_wheel():
         assert not is_pickle(path), path
-        assert path.suffix in suffixes or path.name == "LICENSE", f"{path} is of no kind that is looked at"
+        assert path.suffix in suffixes or path.name in ("LICENSE", "Dockerfile"), (
+            f"{path} is of no kind that is looked at"
+        )
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ from urllib.parse import urlsplit
 #: SageMaker's own: a container has this long between SIGTERM and SIGKILL.
 TERM_SECONDS = 30.0
 ENTRY = (sys.executable, "-m", "taxiway.serving.container", "serve")
+#: Of this process's environment; DOCKER_HOST says where the daemon of the tests is.
+_KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "DOCKER_HOST")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class Instance:
         return inside
 
     def _environment(self) -> dict[str, str]:
-        own = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+        own = {name: os.environ[name] for name in _KEPT if name in os.environ}
         return {**own, "DOCKER_CONFIG": str(self.launch.docker_config), **self._inside()}
 
     def _pump(self, process: subprocess.Popen[bytes]) -> None:
