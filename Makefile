@@ -8,6 +8,8 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 FRAMEWORKS := $(CURDIR)/.venv-frameworks/bin
 SAGEMAKER := $(CURDIR)/.venv-sagemaker/bin
+WITH_ITS_WHYLOGS := $(addprefix tests/,monitoring/test_profiles.py monitoring/test_backfill.py monitoring/test_replays.py \
+  serving/test_container.py serving/test_shipping_s3.py)
 IN_SAGEMAKER = $(SAGEMAKER)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal \
   -W "ignore:Series.values returning an ndarray:DeprecationWarning"
 STAMPS := .make
@@ -56,7 +58,7 @@ test-frameworks: $(STAMPS)/frameworks $(STAMPS)/oldest ## Test every framework's
 # Two runs: what stands for the account is one for each process
 test-sagemaker: $(STAMPS)/sagemaker $(STAMPS)/containers ## Test the SageMaker back end and monitoring beside its SDK, in an environment of their own
 	$(SAGEMAKER)/python -m tests.containers $(IN_SAGEMAKER) tests/backends/sagemaker
-	$(SAGEMAKER)/python -m tests.containers $(IN_SAGEMAKER) tests/emulators tests/monitoring
+	$(SAGEMAKER)/python -m tests.containers $(IN_SAGEMAKER) tests/emulators $(WITH_ITS_WHYLOGS)
 
 check: setup ## Lint, format check and types: ruff, mypy, eslint, prettier, tsc
 	ruff check .
