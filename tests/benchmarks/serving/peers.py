@@ -18,7 +18,7 @@ JSON = "application/json"
 ARROW = "application/vnd.apache.arrow.stream"
 
 #: The limit, and what is measured against it.
-LIMIT, OURS, SILENT = "bare ASGI", "taxiway", "taxiway without its log"
+LIMIT, OURS = "bare ASGI", "taxiway"
 
 Rows = list[dict[str, float]]
 
@@ -115,7 +115,7 @@ BARE = Server(LIMIT, _script("bare.py", "MODEL", "PORT"))
 BARE_ARROW = Server(LIMIT, _script("bare.py", "MODEL", "PORT", "arrow"), kind=ARROW)
 TAXIWAY = Server(OURS, _taxiway("-m", "taxiway.serving"))
 TAXIWAY_ARROW = Server(OURS, _taxiway("-m", "taxiway.serving"), kind=ARROW)
-TAXIWAY_SILENT = Server(SILENT, _taxiway(str(SERVERS / "silent.py")))
+TAXIWAY_TIMED = Server(OURS, _taxiway(str(SERVERS / "timed.py")))
 
 #: Ours where another server runs it, and every server of facts/serving.md.
 PEERS = (
@@ -141,6 +141,7 @@ def environment(programs: Path, case: Case, state: Path) -> Mapping[str, str]:
         "BENCH_MODEL": str(case.model / "model.onnx"),
         "BENCH_FOLDER": str(case.model),
         "BENCH_SPOOL": str(state / "spool"),
+        "BENCH_LOG_COST": str(state / "log-cost"),
         "BENTOML_HOME": str(state / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "True",
         "MLFLOW_DISABLE_TELEMETRY": "true",
