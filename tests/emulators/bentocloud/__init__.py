@@ -1,0 +1,187 @@
+"""BentoCloud as it can be had without an account: driven by the real bentoml client only.
+
+The stores and the control plane are emulated; what a deployment runs is real: the pushed Bento as a process,
+behind the deployment's URL.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+from starlette.applications import Starlette
+
+from tests.emulators.bentocloud.control import Control
+from tests.emulators.bentocloud.deployment import Deployment
+from tests.emulators.bentocloud.images import Images
+from tests.emulators.bentocloud.listener import Listener, Loop
+from tests.emulators.bentocloud.organization import Organization
+from tests.emulators.bentocloud.shapes import CLUSTERS
+from tests.emulators.bentocloud.shelf import Shelf
+from tests.emulators.bentocloud.site import Site
+from tests.emulators.bentocloud.uploads import Uploads
+
+
+class BentoCloudEmulator:
+    """Start it by entering it; everything that it runs ends with it.
+
+    Parameters
+    ----------
+    folder
+        For uploads, images, and the replicas' homes and logs.
+    strategy
+        How the client uploads: None for one presigned PUT, ``presigned_url`` for parts, ``proxy`` through the
+        API itself.
+    life
+        Seconds that a deployment is at least image-building, deploying or terminating.
+    second
+        How long one second of BentoCloud's own waits (idle time, cold start) takes here.
+    startup
+        Seconds for a replica's first probe.
+    arbiter
+        Whether a replica is the whole of ``bentoml serve``, with as many workers as the Bento wants; else one
+        worker of it alone, which starts in half the time.
+    """
+
+    def __init__(
+        self, folder: Path, *, strategy: Literal["presigned_url", "proxy"] | None = None, life: float = 0.1,
+        second: float = 1.0, startup: float = 60.0, arbiter: bool = False,
+    ) -> None:  # fmt: skip
+        self.folder = folder
+        self._site = Site(folder, Shelf(folder / "uploads", strategy), life, second, startup, arbiter)
+        self._images = Images(self._site)
+
+    def __enter__(self) -> BentoCloudEmulator:
+        site, images = self._site, self._images
+        parts = (Organization(site), Uploads(site), Control(site, images))
+        self._loop = Loop()
+        self._listener = Listener(Starlette(routes=[route for part in parts for route in part.routes()]))
+        site.url = self._listener.url
+        self.up()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.down()
+        for deployment in self._site.deployments.values():
+            self._loop.run(deployment.close())
+        self._listener.close()
+        self._loop.close()
+
+    # What tests read
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which bentoml, and a back end, reach this and nothing else."""
+        return {
+            "BENTO_CLOUD_API_KEY": self._site.token,
+            "BENTO_CLOUD_API_ENDPOINT": self._site.url,
+            "BENTOML_DO_NOT_TRACK": "True",
+            "NO_PROXY": "127.0.0.1,localhost",
+        }
+
+    def account(self) -> dict[str, list[str]]:
+        """The names of all there is: for the test that nothing was left behind."""
+        shelf = self._site.shelf
+        return {
+            "bento_repositories": sorted(one.resource.name for one in shelf.repositories("bento")),
+            "model_repositories": sorted(one.resource.name for one in shelf.repositories("model")),
+            "bentos": sorted(one.tag for one in shelf.artifacts("bento")),
+            "models": sorted(one.tag for one in shelf.artifacts("model")),
+            "deployments": sorted(name for _cluster, name in self._site.deployments),
+            "secrets": sorted(self._site.secret_items),
+        }
+
+    def calls(self) -> list[str]:
+        """What was asked for, in order, named as the methods of bentoml's REST client."""
+        return list(self._site.calls)
+
+    def deployment(self, name: str, cluster: str = CLUSTERS[0]) -> Deployment:
+        """One, as it is inside: status, revisions, requests that reached it."""
+        return self._site.deployments[cluster, name]
+
+    def processes(self, name: str) -> list[int]:
+        """The ids of a deployment's live replicas."""
+        replicas = [one for fleet in self.deployment(name).fleets.values() for one in fleet.replicas]
+        return [one.pid for one in replicas if one.alive and one.pid is not None]
+
+    # What tests plant
+
+    def fail_next(self, operation: str, status: int, times: int = 1, message: str | None = None) -> None:
+        """Let the next calls of an operation (``create_deployment``, ``put_object``, ``*``) fail."""
+        self._site.faults.plant(operation, status, times, message)
+
+    def lose_next(self, operation: str, times: int = 1) -> None:
+        """Do what the next calls of an operation say, but cut the connection instead of answering."""
+        self._site.faults.lose(operation, times)
+
+    def forbid(self, operation: str) -> None:
+        """Take a permission from the token: 403 until :meth:`release`."""
+        self._site.faults.forbidden.add(operation)
+
+    def slow(self, seconds: float, operation: str = "*") -> None:
+        """Every call of an operation takes so much longer."""
+        self._site.faults.pauses[operation] = seconds
+
+    def slow_upload(self, bytes_per_second: float) -> None:
+        """Uploads are taken in no faster."""
+        self._site.faults.bytes_per_second = bytes_per_second
+
+    def cut_upload(self, at: float = 0.5, times: int = 1) -> None:
+        """Cut the connection of the next uploads after that share of their bytes."""
+        self._site.faults.cut(at, times)
+
+    def build_fails(self, log_lines: tuple[str, ...] | list[str]) -> None:
+        """Images that are needed from now on are built anew, print this, and fail."""
+        self._site.faults.build_log = tuple(log_lines)
+
+    def never_ready(self) -> None:
+        """What starts from now on never passes its probe: deploying, and unhealthy after ``startup``."""
+        self._site.faults.never_ready = True
+
+    def cold_start(self, seconds: float) -> None:
+        """Waking from zero takes so much longer."""
+        self._site.faults.cold_start = seconds
+
+    def stuck(self, state: str) -> None:
+        """Keep deployments in image-building, deploying or terminating until :meth:`release`."""
+        self._site.faults.stuck.add(state)
+
+    def quota(self, replicas: int) -> None:
+        """The most replicas that the organization may ask for, together."""
+        self._site.replicas_allowed = replicas
+
+    def release(self) -> None:
+        """Let every planted fault end, but an expired token, a quota, and being down."""
+        self._site.faults.end()
+
+    def expire_token(self) -> None:
+        """The API token has expired, for the API and for deployments' URLs."""
+        self._site.token_expired = True
+
+    def renew_token(self) -> None:
+        """The API token is good again."""
+        self._site.token_expired = False
+
+    def down(self) -> None:
+        """The API refuses connections; what is deployed goes on."""
+        self._loop.run(self._listener.stop())
+
+    def up(self) -> None:
+        """The API is back, at the same address."""
+        self._loop.run(self._listener.start())
+
+    def sleep(self, name: str) -> None:
+        """What scaling to zero does when nobody asks for a while: no replica is left."""
+        for fleet in self.deployment(name).fleets.values():
+            self._loop.run(fleet.sleep())
+
+    def lose_replica(self, name: str) -> None:
+        """Kill one replica of each version, as when its machine dies."""
+        for fleet in self.deployment(name).fleets.values():
+            fleet.replicas[0].kill()
+
+
+__all__ = ["BentoCloudEmulator"]

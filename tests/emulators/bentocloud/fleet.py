@@ -1,0 +1,187 @@
+"""The replicas of one version of a deployment: asked in turn, stopped when idle, woken by a request."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tests.emulators.bentocloud.faults import Refusal
+from tests.emulators.bentocloud.replica import Replica
+from tests.emulators.bentocloud.shapes import Json
+from tests.emulators.bentocloud.site import Site
+
+_POLL_SECONDS = 0.05
+_IDLE_SECONDS = 600.0
+_COLD_START_SECONDS = 600.0
+_HOP = frozenset({"host", "connection", "keep-alive", "transfer-encoding", "content-length", "upgrade"})
+
+
+class Crashed(Exception):
+    """A replica ended before it was ready."""
+
+
+class NeverReady(Exception):
+    """A replica did not pass its probe in time."""
+
+
+class Fleet:
+    """What runs for one target of a revision.
+
+    Parameters
+    ----------
+    image
+        The Bento's folder.
+    environment
+        Of the replicas' processes.
+    service
+        The deployment's configuration of the Bento's entry service.
+    """
+
+    def __init__(
+        self, site: Site, deployment: str, image: Path, environment: Mapping[str, str], service: Json
+    ) -> None:
+        self.key = (image, dict(environment), service.get("instance_type"), service.get("config_overrides"))
+        self.replicas: list[Replica] = []
+        self.past: list[Replica] = []
+        self.asleep = False
+        self._site, self._deployment = site, deployment
+        self._image, self._environment = image, environment
+        self._turn = itertools.count()
+        self._asked = time.monotonic()
+        self._wake = asyncio.Lock()
+        self._client = httpx.AsyncClient(
+            timeout=60.0, limits=httpx.Limits(keepalive_expiry=2.0), trust_env=False
+        )
+        self.configure(service)
+
+    def configure(self, service: Json) -> None:
+        """Take over what changes without a restart."""
+        scaling = service.get("scaling") or {}
+        self.least = int(scaling["min_replicas"]) if scaling.get("min_replicas") is not None else 1
+        policy = scaling.get("policy") or {}
+        self._idle = float(policy.get("scale_down_stabilization_window") or _IDLE_SECONDS)
+        self._patience = float(service.get("cold_start_timeout") or _COLD_START_SECONDS)
+
+    async def start(self) -> None:
+        """Have as many replicas as the least, and one where that is none, all of them ready.
+
+        Raises
+        ------
+        Crashed, NeverReady
+        """
+        wanted = max(self.least, 1)
+        new = [self._one() for _ in range(wanted - len(self.replicas))]
+        try:
+            await asyncio.gather(*(self._until_ready(replica) for replica in new))
+        except BaseException:
+            for replica in new:
+                replica.kill()
+            raise
+        kept = [*self.replicas, *new]
+        self.replicas, gone = kept[:wanted], kept[wanted:]
+        self.asleep, self._asked = False, time.monotonic()
+        await asyncio.gather(*(replica.leave() for replica in gone))
+
+    def _one(self) -> Replica:
+        site = self._site
+        replica = Replica(
+            self._deployment, self._image, site.folder / "pods", self._environment, site.arbiter
+        )
+        replica.start()
+        self.past.append(replica)
+        return replica
+
+    async def _until_ready(self, replica: Replica) -> None:
+        deadline = time.monotonic() + self._site.startup
+        while self._site.faults.never_ready or not await replica.probe(self._client):
+            if not replica.alive:
+                raise Crashed(replica.name)
+            if time.monotonic() > deadline:
+                raise NeverReady(replica.name)
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def look_after(self) -> None:
+        """Replace what has died; stop all when nobody has asked for the idle time."""
+        if any(not replica.alive for replica in self.replicas):
+            self.replicas = [replica for replica in self.replicas if replica.alive]
+            await self.start()
+            return
+        idle = self.least == 0 and not any(replica.in_flight for replica in self.replicas)
+        if idle and not self.asleep and time.monotonic() - self._asked > self._idle * self._site.second:
+            await self.sleep()
+
+    async def sleep(self) -> None:
+        """Stop all; the next request starts one."""
+        self.asleep = True
+        gone, self.replicas = self.replicas, []
+        await asyncio.gather(*(replica.leave() for replica in gone))
+
+    async def end(self) -> None:
+        """Stop all for good."""
+        await self.sleep()
+        await self._client.aclose()
+
+    async def ask(self, request: Request, body: bytes) -> Response:
+        """Hand a request to the next replica that is ready.
+
+        Raises
+        ------
+        Refusal
+            503 where there is none, 502 where it broke off, 504 where it did not answer or wake in time.
+        """
+        self._asked = time.monotonic()
+        if self.asleep:
+            await self._woken()
+        ready = [replica for replica in self.replicas if replica.ready]
+        if not ready:
+            raise Refusal(503, "no healthy upstream")
+        replica = ready[next(self._turn) % len(ready)]
+        replica.in_flight += 1
+        try:
+            return await self._forward(replica, request, body)
+        except httpx.TimeoutException:
+            raise Refusal(504, "upstream request timeout") from None
+        except httpx.HTTPError as error:
+            raise Refusal(502, f"upstream connect error: {error}") from None
+        finally:
+            replica.in_flight -= 1
+            self._asked = time.monotonic()
+
+    async def _forward(self, replica: Replica, request: Request, body: bytes) -> Response:
+        query = f"?{request.url.query}" if request.url.query else ""
+        asked = self._client.build_request(
+            request.method,
+            f"http://127.0.0.1:{replica.port}{request.url.path}{query}",
+            content=body,
+            headers=[pair for pair in request.headers.items() if pair[0] not in _HOP],
+        )
+        answer = await self._client.send(asked, stream=True)
+        try:
+            said = b"".join([part async for part in answer.aiter_raw()])
+        finally:
+            await answer.aclose()
+        response = Response(said, answer.status_code)
+        for name, value in answer.headers.multi_items():
+            if name not in _HOP:
+                response.headers.append(name, value)
+        return response
+
+    async def _woken(self) -> None:
+        began = time.monotonic()
+        async with self._wake:
+            if not self.asleep:
+                return
+            try:
+                async with asyncio.timeout(self._patience * self._site.second):
+                    await asyncio.sleep(self._site.faults.cold_start)
+                    await self.start()
+            except (TimeoutError, Crashed, NeverReady):
+                waited = time.monotonic() - began
+                raise Refusal(504, f"no replica was ready {waited:.1f} s after the request") from None
