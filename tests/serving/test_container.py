@@ -228,7 +228,6 @@ def test_an_unreachable_store_delays_nothing_and_is_told(run: Run, iris: BuiltMo
 def test_the_log_is_in_the_store_after_sigterm_and_metrics_tell(
     run: Run, iris: BuiltModel, tmp_path: Path
 ) -> None:
-    pytest.importorskip("obstore")
     store = tmp_path / "store"
     running = run(iris.path, TAXIWAY_SHIP_TO=f"file://{store}", TAXIWAY_SHIP_SECONDS="0.1")
     running.ask(iris, 0, **{"X-Request-Id": "first"})

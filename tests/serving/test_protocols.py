@@ -21,6 +21,7 @@ import pyarrow as pa
 import pytest
 
 from taxiway.serving.app import create_app
+from taxiway.serving.destination import Destination
 from taxiway.serving.requests import batch_of
 from taxiway.serving.spool import list_segments, read_segment
 from tests.models import NUMBERS, BuiltModel
@@ -338,7 +339,7 @@ def test_the_shadow_is_asked_the_same_whatever_the_protocol(iris: BuiltModel, tm
     rows = iris.rows(2)
 
     async def ask() -> None:
-        app.mirror.direct(path)
+        app.mirror.direct(Destination(path))
         transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://endpoint") as http:
             for one in WAYS:

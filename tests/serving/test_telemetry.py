@@ -19,6 +19,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from taxiway.serving.app import create_app
+from taxiway.serving.destination import Destination
 from taxiway.serving.spool import list_segments, read_segment
 from tests.models import BuiltModel
 from tests.waiting import wait_until
@@ -145,7 +146,7 @@ def test_a_trace_goes_from_the_caller_through_the_live_one_to_the_shadow_and_to_
     row, bad = iris.rows(1), [{"sepal_length": "secret-length"}]
 
     async def ask_all() -> None:
-        app.mirror.direct(str(path))
+        app.mirror.direct(Destination(str(path)))
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://live") as client:
             for body, headers, status in (

@@ -17,6 +17,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 
 import taxiway
+from taxiway.serving import shipping
 
 _INIT = '''"""Taxiway's serving runtime, as it was when the Bento {tag} was built."""
 
@@ -28,7 +29,7 @@ _SLOW = (
     "bentoml.models",
     "_bentoml_impl.docker",
     "_bentoml_sdk.images",
-    "taxiway.serving.app",
+    "taxiway.serving.service",
 )
 _COPIED = ("signature.py", "py.typed")
 
@@ -81,7 +82,8 @@ def _lay_out(project: Path, tag: str) -> str:
 
 def _pins(folder: Path) -> list[str]:
     pins = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    return [*pins, f"bentoml=={metadata.version('bentoml')}"]
+    # Where a Bento will run is not known when it is built, so what ships its log is always there.
+    return [*pins, f"bentoml=={metadata.version('bentoml')}", shipping.REQUIREMENT]
 
 
 if __name__ == "__main__":

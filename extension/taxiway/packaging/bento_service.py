@@ -4,13 +4,11 @@
 # ruff: noqa
 from __future__ import annotations
 
-import logging
-import os
-import tempfile
+from pathlib import Path
 
 import bentoml
 
-from taxiway.serving.app import create_app
+from taxiway.serving.service import BentoService
 
 TAG = "@TAG@"
 
@@ -35,15 +33,16 @@ class Service:
     model = bentoml.models.BentoModel(TAG)
 
     def __init__(self) -> None:
-        spool = os.environ.get("TAXIWAY_SPOOL")
-        if not spool:
-            spool = tempfile.mkdtemp(prefix="taxiway-spool-")
-            logging.getLogger("taxiway.serving").warning(
-                "the prediction log goes to %s, which is new at each start and read by nobody: "
-                "set TAXIWAY_SPOOL to a folder that stays",
-                spool,
-            )
-        Endpoint.app = create_app(self.model.path, spool, token=os.environ.get("TAXIWAY_TOKEN") or None)
+        self._service = BentoService(Path(self.model.path))
+        Endpoint.app = self._service.app
+
+    @bentoml.on_startup
+    async def start(self) -> None:
+        await self._service.start()
+
+    @bentoml.on_shutdown
+    async def stop(self) -> None:
+        await self._service.stop()
 
 
 Service.add_asgi_middleware(Endpoint)

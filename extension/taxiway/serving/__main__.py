@@ -20,15 +20,12 @@ import orjson
 
 from taxiway.serving import logs
 from taxiway.serving.admission import hash_token, is_loopback
-from taxiway.serving.app import App, create_app
+from taxiway.serving.app import App
 from taxiway.serving.control import Control
-from taxiway.serving.engines.hardware import DEVICES
 from taxiway.serving.handover import door_of
-from taxiway.serving.limits import Limits
+from taxiway.serving.options import add_options, add_seconds, create
 from taxiway.serving.runtime import ModelError
 from taxiway.serving.server import Server, tls_context
-from taxiway.serving.spool import BUDGET_BYTES, SEGMENT_BYTES
-from taxiway.serving.tuning import WAIT_MS, Batching
 
 MODEL_FAILED = 3
 SHADOW_NICENESS = 5
@@ -52,19 +49,13 @@ def main(arguments: list[str] | None = None) -> int:
     if options.role == "shadow":
         os.nice(SHADOW_NICENESS)
     try:
-        app = create_app(
+        app = create(
+            options,
             options.model,
             options.spool,
             options.role,
-            dict(options.policy),
-            limits=_limits(options),
             token_hash=token_hash,
             anyone=options.anyone,
-            threads=options.threads,
-            device=options.device,
-            batching=Batching(options.batch_rows, options.batch_wait_ms),
-            spool_budget=options.spool_budget,
-            spool_segment=options.spool_segment,
         )
     except ModelError as error:
         _log.error("%s", error)
@@ -117,14 +108,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--controlled", action="store_true", help="standard input is a socket: accept only when told there"
     )
-    parser.add_argument(
-        "--policy",
-        type=_policy,
-        action="append",
-        default=[],
-        metavar="KIND=ACTION",
-        help="ignore, warn or reject",
-    )
     secret = parser.add_mutually_exclusive_group()
     secret.add_argument("--token-file", type=Path, metavar="FILE", help="holds the bearer token to ask for")
     secret.add_argument("--token-env", metavar="NAME", help="the environment variable that holds it")
@@ -141,48 +124,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--drain-seconds", type=float, default=30.0, help="wait for open connections (default 30)"
     )
-    parser.add_argument(
-        "--threads", type=int, help="threads within one prediction (default: 1, more where that is faster)"
-    )
-    parser.add_argument(
-        "--device", default="auto", metavar="NAME", help=f"what the Model runs on: {DEVICES} (default auto)"
-    )
-    parser.add_argument(
-        "--batch-rows",
-        type=int,
-        metavar="N",
-        help="the most rows of several requests in one run; 0: join none (default: as the sample shows)",
-    )
-    parser.add_argument(
-        "--batch-wait-ms",
-        type=float,
-        default=WAIT_MS,
-        metavar="MS",
-        help=f"the longest that a run waits for requests that are expected (default {WAIT_MS:g})",
-    )
-    limits = Limits()
-    parser.add_argument("--max-body", type=int, default=limits.body_bytes, metavar="BYTES")
-    parser.add_argument("--max-rows", type=int, default=limits.rows, metavar="ROWS")
-    parser.add_argument("--max-requests", type=int, default=limits.concurrency, metavar="N", help="at once")
-    for stage, of in (
-        ("head", "for a request's head, else 408"),
-        ("body", "for its body, else 408"),
-        ("predict", "for the prediction, else 503"),
-        ("send", "for a client to read on, else it is cut off"),
-    ):
-        seconds = getattr(limits, f"{stage}_seconds")
-        parser.add_argument(
-            f"--{stage}-seconds", type=float, default=seconds, help=f"wait {of} (default {seconds:g})"
-        )
+    add_seconds(parser, "head", "for a request's head, else 408")
+    add_seconds(parser, "send", "for a client to read on, else it is cut off")
+    add_options(parser)
     parser.add_argument(
         "--log-format",
         choices=logs.FORMATS,
         default=os.environ.get(logs.VARIABLE, "text"),
         help=f"lines for people, or a JSON object a line (default: ${logs.VARIABLE}, else text)",
-    )
-    parser.add_argument("--spool-budget", type=int, default=BUDGET_BYTES, metavar="BYTES")
-    parser.add_argument(
-        "--spool-segment", type=int, default=SEGMENT_BYTES, metavar="BYTES", help="of one file of the spool"
     )
     return parser
 
@@ -194,23 +143,6 @@ def _tag(model: Path) -> str:
         return f"{manifest['name']}:{manifest['version']}"
     except (OSError, ValueError, KeyError, TypeError):
         return ""
-
-
-def _limits(options: argparse.Namespace) -> Limits:
-    return Limits(
-        options.max_body,
-        options.max_rows,
-        options.max_requests,
-        head_seconds=options.head_seconds,
-        body_seconds=options.body_seconds,
-        predict_seconds=options.predict_seconds,
-        send_seconds=options.send_seconds,
-    )
-
-
-def _policy(text: str) -> tuple[str, str]:
-    kind, _, action = text.partition("=")
-    return kind, action
 
 
 def _token_hash(options: argparse.Namespace) -> str | None:

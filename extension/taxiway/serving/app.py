@@ -16,6 +16,7 @@ import orjson
 from taxiway.serving.admission import Admission, hash_token
 from taxiway.serving.asgi import Headers, Receive, Scope, Send
 from taxiway.serving.contract import check
+from taxiway.serving.destination import COPY_OF
 from taxiway.serving.docs import PAGE, origin, write_page
 from taxiway.serving.exchange import Exchange
 from taxiway.serving.identifiers import request_id
@@ -40,10 +41,12 @@ _log = logging.getLogger(__name__)
 
 Role = Literal["live", "shadow"]
 
-#: Headers that ask for more than ``answer_at_once`` knows.
 #: SageMaker's name of a request, which every variant that gets a copy of it is told.
 INFERENCE_ID = b"x-amzn-sagemaker-inference-id"
-_LONGER = frozenset((b"content-encoding", TRACEPARENT))
+#: Where a request's name is looked for, in this order.
+_NAMES = (COPY_OF, b"x-request-id", INFERENCE_ID)
+#: Headers that ask for more than ``answer_at_once`` knows.
+_LONGER = frozenset((b"content-encoding", TRACEPARENT, COPY_OF))
 
 
 def create_app(
@@ -161,7 +164,7 @@ class App:
             return
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        request = request_id(headers.get(b"x-request-id") or headers.get(INFERENCE_ID))
+        request = request_id(next(filter(None, map(headers.get, _NAMES)), None))
         route = self._routes.get(path)
         trace = read_trace(scope["headers"]) if TRACEPARENT in headers else None
         call = Call(request, headers, scope, receive, send)

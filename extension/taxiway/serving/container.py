@@ -45,11 +45,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from taxiway.serving.children import Child
+from taxiway.serving.variables import DRAIN_SECONDS, SHIP_SECONDS, read_number, read_options
 
 PORT = 8080
 MODEL = "/opt/ml/model"
-DRAIN_SECONDS = 15.0
-SHIP_SECONDS = 5.0
 #: So many deaths of live processes within so many seconds end the container.
 DEATHS = 3
 DEATHS_SECONDS = 60.0
@@ -104,41 +103,26 @@ class Settings(NamedTuple):
             if not (root / "model.json").is_file():
                 raise ValueError(f"{root} holds no Model: neither a folder live nor a model.json is there")
             live = root
-        if (workers := int(_number(environment, "TAXIWAY_WORKERS", 1))) < 1:
+        if (workers := int(read_number(environment, "TAXIWAY_WORKERS", 1))) < 1:
             raise ValueError("TAXIWAY_WORKERS is less than 1")
         return cls(
             live,
             shadow if live is not root and shadow.is_dir() else None,
             Path(environment.get("TAXIWAY_SPOOL") or tempfile.mkdtemp(prefix="taxiway-spool-")),
-            int(_number(environment, "TAXIWAY_CONTAINER_PORT", PORT)),
+            int(read_number(environment, "TAXIWAY_CONTAINER_PORT", PORT)),
             workers,
-            _options(environment),
+            read_options(environment),
             _admission(environment),
-            _number(environment, "TAXIWAY_DRAIN_SECONDS", DRAIN_SECONDS),
+            read_number(environment, "TAXIWAY_DRAIN_SECONDS", DRAIN_SECONDS),
             environment.get("TAXIWAY_SHIP_TO", ""),
-            _number(environment, "TAXIWAY_SHIP_SECONDS", SHIP_SECONDS),
+            read_number(environment, "TAXIWAY_SHIP_SECONDS", SHIP_SECONDS),
         )
-
-
-def _options(environment: Mapping[str, str]) -> tuple[str, ...]:
-    try:
-        return tuple(shlex.split(environment.get("TAXIWAY_SERVING_OPTIONS", "")))
-    except ValueError as error:
-        raise ValueError(f"TAXIWAY_SERVING_OPTIONS cannot be read: {error}") from None
 
 
 def _admission(environment: Mapping[str, str]) -> tuple[str, ...]:
     if environment.get("TAXIWAY_TOKEN"):
         return ("--token-env", "TAXIWAY_TOKEN")
     return ("--anyone",) if environment.get("TAXIWAY_CONTAINER_OPEN") == "1" else ()
-
-
-def _number(environment: Mapping[str, str], name: str, default: float) -> float:
-    text = environment.get(name)
-    try:
-        return float(text) if text else default
-    except ValueError:
-        raise ValueError(f"{name} is {text!r}, which is no number") from None
 
 
 class Container:

@@ -19,6 +19,7 @@ import socket
 
 import orjson
 
+from taxiway.serving.destination import Destination
 from taxiway.serving.handover import door_of, offer_listener
 from taxiway.serving.metrics import Metrics
 from taxiway.serving.server import Server
@@ -68,7 +69,7 @@ class Control:
             await self._server.accept()
             _tell(writer, "accepting")
         elif verb == "mirror":
-            self._server.app.mirror.direct(argument)
+            self._server.app.mirror.direct(Destination(argument) if argument else None)
         elif verb == "pause":
             self._server.pause()
             _tell(writer, "paused")

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import time
 from collections import Counter, deque
 
+import httptools
+
+from taxiway.serving.destination import Destination
 from taxiway.serving.tracing import CURRENT
 
 MAX_REQUESTS = 1000
 MAX_BYTES = 32 * 2**20
-PIPELINE = 16
 TIMEOUT = 10.0
+SHORTEST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
+_SAID_SECONDS = 60.0
+_READ_BYTES = 2**16
+#: With which the shadow's Model itself refuses a request; all others but 2xx come from what is before it.
+_REFUSALS = frozenset((400, 413, 415, 422))
 
-_HEAD = (
-    b"POST /predict HTTP/1.1\r\nhost: shadow\r\ncontent-type: application/json\r\n"
-    b"x-request-id: %b\r\n%bcontent-length: %d\r\n\r\n"
-)
+_log = logging.getLogger(__name__)
 
 # A request's id, its trace's header lines, and its body.
 _Entry = tuple[bytes, bytes, bytes]
 
 
 class Mirror:
-    """Posts answered requests again, under their ids, to the shadow's Unix socket.
+    """Posts answered requests again, under their ids, to the shadow.
 
     Parameters
     ----------
@@ -36,28 +42,31 @@ class Mirror:
         self._counts = counts
         self._queue: deque[_Entry] = deque()
         self._bytes = 0
-        self._path = ""
+        self._on_the_way = 0
+        self._destination: Destination | None = None
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._said = float("-inf")
 
     @property
     def active(self) -> bool:
         """Whether there is a shadow to post to."""
-        return bool(self._path)
+        return self._destination is not None
 
-    def direct(self, path: str) -> None:
-        """Post to the socket at ``path`` from now on; to none if it is empty."""
-        if path == self._path:
+    def direct(self, destination: Destination | None) -> None:
+        """Post there from now on; to none without one."""
+        if destination == self._destination:
             return
-        self._path = path
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
-        if path:
-            self._task = asyncio.get_running_loop().create_task(self._run(path))
-        else:
+        self._destination = destination
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.clear()
+        if destination is None:
             self._queue.clear()
             self._bytes = 0
+            return
+        loop = asyncio.get_running_loop()
+        self._tasks += [loop.create_task(self._run(destination)) for _ in range(destination.connections)]
 
     def offer(self, request: str, body: bytes) -> None:
         """Take a request over, or drop it where the shadow does not keep up."""
@@ -70,72 +79,124 @@ class Mirror:
         self._wake.set()
 
     async def drain(self, seconds: float) -> None:
-        """Wait until the queue is empty, but no longer than ``seconds``, and stop."""
-        if self._task is not None:
-            deadline = asyncio.get_running_loop().time() + seconds
-            while self._queue and asyncio.get_running_loop().time() < deadline:
-                await asyncio.sleep(0.02)
-        self.direct("")
+        """Wait until all is answered, but no longer than ``seconds``, and stop."""
+        deadline = time.monotonic() + seconds
+        while (self._queue or self._on_the_way) and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        self.direct(None)
 
-    async def _run(self, path: str) -> None:
-        pause = 0.1
+    async def _run(self, destination: Destination) -> None:
+        pause = SHORTEST_PAUSE
         while True:
             await self._wait()
-            try:
-                reader, writer = await asyncio.wait_for(asyncio.open_unix_connection(path), TIMEOUT)
-            except (OSError, TimeoutError):
-                self._fail(self._take())
+            if await self._visit(destination):
+                pause = SHORTEST_PAUSE
+            else:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
-                continue
-            pause = 0.1
-            try:
-                await self._converse(reader, writer)
-            finally:
-                writer.close()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            await self._wait()
-            batch = self._take()
-            answered = 0
-            try:
-                writer.writelines(
-                    [_HEAD % (request, trace, len(body)) + body for request, trace, body in batch]
-                )
-                for _ in batch:
-                    status = await asyncio.wait_for(_status(reader), TIMEOUT)
-                    self._counts["failed" if status >= 500 else "sent"] += 1
-                    answered += 1
-            except (OSError, TimeoutError, EOFError, ValueError, asyncio.LimitOverrunError):
-                # What was written may have been answered unseen: posting it again would log it twice.
-                self._fail(batch[answered:])
-                return
+    async def _visit(self, destination: Destination) -> bool:
+        """Connect, and post until the connection ends; whether the shadow took anything."""
+        try:
+            reader, writer = await asyncio.wait_for(destination.open(), TIMEOUT)
+        except OSError as error:  # a TimeoutError is one
+            self._fail(len(self._take(destination.pipeline)), destination, error)
+            return False
+        answers = _Answers(reader)
+        try:
+            while not answers.ended:
+                batch = self._take(destination.pipeline)
+                await self._post(batch, destination, answers, writer)
+                await self._wait()
+        except (OSError, EOFError, httptools.HttpParserError):
+            pass  # said and counted
+        finally:
+            # Not closed: what a shadow that hangs does not take would be kept until it does.
+            writer.transport.abort()
+        return answers.taken > 0
+
+    async def _post(
+        self, batch: list[_Entry], destination: Destination, answers: _Answers, writer: asyncio.StreamWriter
+    ) -> None:
+        left = len(batch)
+        self._on_the_way += left
+        reason: BaseException | str = ""
+        try:
+            writer.writelines([destination.write(*entry) for entry in batch])
+            while left:
+                status = await asyncio.wait_for(answers.next(), TIMEOUT)
+                self._on_the_way -= 1
+                left -= 1
+                if 200 <= status < 300 or status in _REFUSALS:
+                    self._counts["sent"] += 1
+                    answers.taken += 1
+                else:
+                    self._fail(1, destination, f"it answers {status}")
+        except BaseException as error:
+            reason = error
+            raise
+        finally:
+            # What was written may have been answered unseen: posting it again would log it twice.
+            self._on_the_way -= left
+            if left:
+                self._fail(left, destination, reason)
 
     async def _wait(self) -> None:
         while not self._queue:
             self._wake.clear()
             await self._wake.wait()
 
-    def _take(self) -> list[_Entry]:
+    def _take(self, most: int) -> list[_Entry]:
         batch: list[_Entry] = []
         with contextlib.suppress(IndexError):
-            while len(batch) < PIPELINE:
+            while len(batch) < most:
                 batch.append(self._queue.popleft())
         self._bytes -= sum(len(body) for _, _, body in batch)
         return batch
 
-    def _fail(self, batch: list[_Entry]) -> None:
-        self._counts["failed"] += len(batch)
+    def _fail(self, count: int, destination: Destination, reason: BaseException | str) -> None:
+        self._counts["failed"] += count
+        now = time.monotonic()
+        if count and now - self._said > _SAID_SECONDS and not isinstance(reason, asyncio.CancelledError):
+            self._said = now
+            words = f"{type(reason).__name__} {reason}" if isinstance(reason, BaseException) else reason
+            _log.warning("requests are not mirrored to %s: %s", destination, words.strip())
 
 
-async def _status(reader: asyncio.StreamReader) -> int:
-    head = await reader.readuntil(b"\r\n\r\n")
-    lines = head.split(b"\r\n")
-    length = 0
-    for line in lines[1:]:
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
-            length = int(value)
-    await reader.readexactly(length)
-    return int(lines[0].split(b" ", 2)[1])
+class _Answers:
+    """The answers that come on one connection, however their bodies are sent."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+        self._parser = httptools.HttpResponseParser(self)
+        self._statuses: deque[int] = deque()
+        self._last = False
+        #: Those that say that the shadow took the request.
+        self.taken = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more will come: an answer said so, or the other side has closed."""
+        return self._last or self._reader.at_eof()
+
+    async def next(self) -> int:
+        """Give the status of the next one, once it is there whole.
+
+        Raises
+        ------
+        OSError, EOFError, HttpParserError
+            It does not come.
+        """
+        while not self._statuses:
+            data = await self._reader.read(_READ_BYTES)
+            if not data:
+                raise EOFError("the connection was closed before the answer")
+            self._parser.feed_data(data)
+        return self._statuses.popleft()
+
+    def on_message_complete(self) -> None:
+        """Take note of an answer; the parser calls this."""
+        status = self._parser.get_status_code()
+        if status >= 200:
+            self._last = not self._parser.should_keep_alive()
+            self._statuses.append(status)

@@ -36,6 +36,8 @@ from taxiway.serving.spool import (
     list_segments,
 )
 
+#: What opens a store.
+REQUIREMENT = "obstore==0.12.1"
 SECONDS = 5.0
 OBJECT_BYTES = 8 * 2**20
 LONGEST_PAUSE = 60.0
@@ -109,26 +111,23 @@ def read_shipped(spool: Path) -> Shipped | None:
 
 
 def open_store(url: str) -> Store:
-    """Open ``s3://``, ``gs://``, ``az://`` or ``file://``, with the credentials that the machine has.
+    """Open ``s3://``, ``gs://`` or ``az://``, with the credentials that the machine has, or ``file://``.
 
     Raises
     ------
     ImportError
-        obstore is not installed.
+        obstore is not installed, which all need but ``file://``.
     Exception
         The address cannot be used.
     """
+    if url.startswith("file://"):
+        return _Folder(Path(url.removeprefix("file://")))
     import obstore.store
 
-    path = url.removeprefix("file://")
-    if path != url:
-        Path(path).mkdir(parents=True, exist_ok=True)
     # An address that the environment names as http is meant so: a store on this machine or network.
     plain = any(os.environ.get(name, "").startswith("http:") for name in os.environ if "ENDPOINT" in name)
     options = {"timeout": f"{_REQUEST_SECONDS:g}s", "connect_timeout": "5s", "allow_http": plain}
-    retries = {"max_retries": 1}
-    store = obstore.store.from_url(url, client_options={} if path != url else options, retry_config=retries)
-    return _Obstore(store)
+    return _Obstore(obstore.store.from_url(url, client_options=options, retry_config={"max_retries": 1}))
 
 
 class _Obstore:
@@ -137,6 +136,18 @@ class _Obstore:
 
     def put(self, name: str, content: bytes) -> None:
         self._store.put(name, content)  # type: ignore[attr-defined]
+
+
+class _Folder:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def put(self, name: str, content: bytes) -> None:
+        path = self._folder / name
+        hidden = path.with_name(f".{path.name}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        hidden.write_bytes(content)
+        hidden.replace(path)
 
 
 class Shipper:
