@@ -16,6 +16,7 @@ from tests.emulators.bentocloud.control import Control
 from tests.emulators.bentocloud.deployment import Deployment
 from tests.emulators.bentocloud.images import Images
 from tests.emulators.bentocloud.listener import Listener, Loop
+from tests.emulators.bentocloud.nursery import Nursery
 from tests.emulators.bentocloud.organization import Organization
 from tests.emulators.bentocloud.shapes import CLUSTERS
 from tests.emulators.bentocloud.shelf import Shelf
@@ -48,12 +49,14 @@ class BentoCloudEmulator:
         self, folder: Path, *, strategy: Literal["presigned_url", "proxy"] | None = None, life: float = 0.1,
         second: float = 1.0, startup: float = 60.0, arbiter: bool = False,
     ) -> None:  # fmt: skip
-        self.folder = folder
-        self._site = Site(folder, Shelf(folder / "uploads", strategy), life, second, startup, arbiter)
-        self._images = Images(self._site)
+        self.folder, self._strategy = folder, strategy
+        self._timing = (life, second, startup, arbiter)
 
     def __enter__(self) -> BentoCloudEmulator:
-        site, images = self._site, self._images
+        self.folder.mkdir(parents=True, exist_ok=True)
+        shelf, nursery = Shelf(self.folder / "uploads", self._strategy), Nursery(self.folder / "nursery.log")
+        self._site = site = Site(self.folder, shelf, nursery, *self._timing)
+        images = Images(site)
         parts = (Organization(site), Uploads(site), Control(site, images))
         self._loop = Loop()
         self._listener = Listener(Starlette(routes=[route for part in parts for route in part.routes()]))
@@ -69,6 +72,7 @@ class BentoCloudEmulator:
             self._loop.run(deployment.close())
         self._listener.close()
         self._loop.close()
+        self._site.nursery.close()
 
     # What tests read
 

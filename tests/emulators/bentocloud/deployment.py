@@ -18,6 +18,7 @@ from tests.emulators.bentocloud.faults import Refusal
 from tests.emulators.bentocloud.fleet import Crashed, Fleet, NeverReady
 from tests.emulators.bentocloud.images import BuildFailed, Images
 from tests.emulators.bentocloud.listener import Listener
+from tests.emulators.bentocloud.nursery import bare_environment
 from tests.emulators.bentocloud.shapes import NAMESPACE, USER, Json, Resource, cluster, now
 from tests.emulators.bentocloud.site import Site
 
@@ -145,7 +146,7 @@ class Deployment:
     def _fleet(self, target: Target, image: Path) -> Fleet:
         (service,) = target.config["services"].values()
         bento = self._site.shelf.whole("bento", target.bento)
-        environment = {
+        environment = bare_environment() | {
             one["name"]: str(one["value"])
             for one in (bento.said.get("manifest") or {}).get("envs") or ()
             if one.get("value") and one.get("stage") != "build"

@@ -77,6 +77,7 @@ class Fleet:
         Crashed, NeverReady
         """
         wanted = max(self.least, 1)
+        await self._site.nursery.ready()
         new = [self._one() for _ in range(wanted - len(self.replicas))]
         try:
             await asyncio.gather(*(self._until_ready(replica) for replica in new))
@@ -94,7 +95,7 @@ class Fleet:
         replica = Replica(
             self._deployment, self._image, site.folder / "pods", self._environment, site.arbiter
         )
-        replica.start()
+        replica.start(site.nursery)
         self.past.append(replica)
         return replica
 

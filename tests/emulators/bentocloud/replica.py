@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import secrets
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
-#: What of this process's environment a replica shares; all else is the deployment's.
-_SHARED = (
-    "PATH", "LANG", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
-    "TAXIWAY_HOME",  # by which tests find what outlives them
-)  # fmt: skip
+from tests.emulators.bentocloud.nursery import Nursery
+
 _POLL_SECONDS = 0.05
 _LEAVE_SECONDS = 15.0
 
@@ -34,6 +28,8 @@ class Replica:
     ----------
     pods
         Under which its folder is made.
+    environment
+        Of the process.
     arbiter
         Whether to run the whole of ``bentoml serve``; else its worker alone.
     """
@@ -47,7 +43,7 @@ class Replica:
     port: int = 0
     in_flight: int = 0
     ready: bool = False
-    _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    pid: int | None = None
 
     def __post_init__(self) -> None:
         self.name = f"{self.deployment}-{secrets.token_hex(5)}"
@@ -58,39 +54,32 @@ class Replica:
         return self.pods / self.name / "log"
 
     @property
-    def pid(self) -> int | None:
-        """Of the process, once it is started."""
-        return self._process.pid if self._process else None
-
-    @property
     def alive(self) -> bool:
         """Whether the process runs."""
-        return self._process is not None and self._process.poll() is None
+        if self.pid is None:
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
 
-    def start(self) -> None:
+    def start(self, nursery: Nursery) -> None:
         """Start the process; :meth:`probe` says when it answers."""
         home = self.log.parent
         home.mkdir(parents=True)
-        shared = {name: os.environ[name] for name in _SHARED if name in os.environ}
         own = {"HOME": str(home), "TMPDIR": str(home), "BENTOML_HOME": str(home / "bentoml")}
-        environment = {**shared, **own, "BENTOML_DO_NOT_TRACK": "True", **self.environment}
-        with socket.socket() as listener, self.log.open("wb") as log:
+        environment = {**self.environment, **own}
+        with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             self.port = int(listener.getsockname()[1])
             if self.arbiter:
                 listener.close()
-                command = ["bentoml", "serve", str(self.image), "--host", "127.0.0.1", "-p", str(self.port)]
-                kept = []
+                arguments = ["serve", str(self.image), "--host", "127.0.0.1", "--port", str(self.port)]
+                self.pid = nursery.bear(arguments, self.image, environment, self.log, None)
             else:
-                kept = [listener.fileno()]
-                command = [
-                    "_bentoml_impl.worker.service", str(self.image), "--fd", str(kept[0]),
-                    "--worker-id", "1", "--args", json.dumps({}),
-                ]  # fmt: skip
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", *command], cwd=self.image, env=environment, pass_fds=kept,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+                arguments = [str(self.image), "--worker-id", "1", "--args", "{}"]
+                self.pid = nursery.bear(arguments, self.image, environment, self.log, listener)
 
     async def probe(self, client: httpx.AsyncClient) -> bool:
         """Ask whether it is ready."""
@@ -108,8 +97,8 @@ class Replica:
         deadline = loop.time() + _LEAVE_SECONDS
         while self.in_flight and loop.time() < deadline:
             await asyncio.sleep(_POLL_SECONDS)
-        if self._process is not None and self.alive:
-            self._process.send_signal(signal.SIGTERM)
+        if self.pid is not None and self.alive:
+            os.kill(self.pid, signal.SIGTERM)
             deadline = loop.time() + _LEAVE_SECONDS
             while self.alive and loop.time() < deadline:
                 await asyncio.sleep(_POLL_SECONDS)
@@ -118,7 +107,6 @@ class Replica:
     def kill(self) -> None:
         """End it and what it has started at once, as when its machine dies."""
         self.ready = False
-        if self._process is not None:
+        if self.pid is not None:
             with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+                os.killpg(self.pid, signal.SIGKILL)

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from tests.emulators.bentocloud.faults import Faults, Refusal
+from tests.emulators.bentocloud.nursery import Nursery
 from tests.emulators.bentocloud.shapes import Json
 from tests.emulators.bentocloud.shelf import Shelf
 
@@ -41,6 +42,7 @@ class Site:
 
     folder: Path
     shelf: Shelf
+    nursery: Nursery
     life: float
     second: float
     startup: float
