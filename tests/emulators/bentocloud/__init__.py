@@ -16,6 +16,7 @@ from tests.emulators.bentocloud.control import Control
 from tests.emulators.bentocloud.deployment import Deployment
 from tests.emulators.bentocloud.images import Images
 from tests.emulators.bentocloud.listener import Listener, Loop
+from tests.emulators.bentocloud.logs import Logs
 from tests.emulators.bentocloud.nursery import Nursery
 from tests.emulators.bentocloud.organization import Organization
 from tests.emulators.bentocloud.shapes import CLUSTERS
@@ -57,7 +58,7 @@ class BentoCloudEmulator:
         shelf, nursery = Shelf(self.folder / "uploads", self._strategy), Nursery(self.folder / "nursery.log")
         self._site = site = Site(self.folder, shelf, nursery, *self._timing)
         images = Images(site)
-        parts = (Organization(site), Uploads(site), Control(site, images))
+        parts = (Organization(site), Uploads(site), Control(site, images), Logs(site, images))
         self._loop = Loop()
         self._listener = Listener(Starlette(routes=[route for part in parts for route in part.routes()]))
         site.url = self._listener.url

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from tests.emulators.bentocloud.faults import Refusal
-from tests.emulators.bentocloud.fleet import Crashed, Fleet, NeverReady
+from tests.emulators.bentocloud.fleet import Crashed, Fleet
 from tests.emulators.bentocloud.images import BuildFailed, Images
 from tests.emulators.bentocloud.listener import Listener
 from tests.emulators.bentocloud.nursery import bare_environment
@@ -61,6 +61,8 @@ class Deployment:
         self.revisions: list[Revision] = []
         self.requests: list[tuple[str, str]] = []
         self.fleets: dict[str, Fleet] = {}
+        self._newest: dict[str, Fleet] = {}
+        self._ending: set[asyncio.Future[list[None]]] = set()
         self._site, self._images = site, images
         self._listener = Listener(self._app)
         self._task: asyncio.Task[None] | None = None
@@ -76,6 +78,10 @@ class Deployment:
     def urls(self) -> list[str]:
         """One, once something has answered behind it."""
         return [self._listener.url] if self._serving else []
+
+    def all_fleets(self) -> list[Fleet]:
+        """What serves, and what the last rollout has made if that has come to nothing."""
+        return list(dict.fromkeys([*self.fleets.values(), *self._newest.values()]))
 
     # Its way
 
@@ -118,7 +124,7 @@ class Deployment:
         return all(self._images.built(target.bento) for target in self.revision.targets)
 
     async def _roll_out(self, revision: Revision) -> None:
-        made: dict[str, Fleet] = {}
+        made = self._newest = {}
         try:
             images = {one.bento: await self._images.build(one.bento) for one in revision.targets}
             self._become("deploying")
@@ -126,10 +132,9 @@ class Deployment:
             for target in revision.targets:
                 made[target.name] = self._fleet(target, images[target.bento].folder)
             for fleet in made.values():
-                await fleet.start()
-        except (BuildFailed, Crashed, NeverReady) as error:
-            state = {BuildFailed: "image-build-failed", Crashed: "failed", NeverReady: "unhealthy"}
-            self._become(state[type(error)])
+                await fleet.start(late=functools.partial(self._become, "unhealthy"))
+        except (BuildFailed, Crashed) as error:
+            self._become("failed" if isinstance(error, Crashed) else "image-build-failed")
             await self._end([one for one in made.values() if one not in self.fleets.values()])
             await self._look_after()
             return
@@ -173,7 +178,7 @@ class Deployment:
                     self._become("unhealthy")
                 try:
                     await fleet.look_after()
-                except (Crashed, NeverReady):
+                except Crashed:
                     continue
                 if lost and self.status == "unhealthy":
                     self._become("running")
@@ -185,22 +190,26 @@ class Deployment:
         await self._site.stay("terminating")
         self._serving = None
         await self._end(list(self.fleets.values()))
-        self.fleets = {}
+        self.fleets, self._newest = {}, {}
         self._become("terminated")
 
-    @staticmethod
-    async def _end(fleets: list[Fleet]) -> None:
-        await asyncio.gather(*(fleet.end() for fleet in fleets))
+    async def _end(self, fleets: list[Fleet]) -> None:
+        """End them even if who asked for it is stopped."""
+        ending = asyncio.gather(*(fleet.end() for fleet in fleets))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+        await asyncio.shield(ending)
 
     async def close(self) -> None:
         """Leave nothing running and nothing listening."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        for fleet in self.fleets.values():
-            for replica in fleet.replicas:
+        for fleet in self.all_fleets():
+            for replica in fleet.past:
                 replica.kill()
         await self._end(list(self.fleets.values()))
+        await asyncio.gather(*self._ending)
         await self._listener.stop()
         self._listener.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import httpx
@@ -25,10 +25,6 @@ _HOP = frozenset({"host", "connection", "keep-alive", "transfer-encoding", "cont
 
 class Crashed(Exception):
     """A replica ended before it was ready."""
-
-
-class NeverReady(Exception):
-    """A replica did not pass its probe in time."""
 
 
 class Fleet:
@@ -69,18 +65,23 @@ class Fleet:
         self._idle = float(policy.get("scale_down_stabilization_window") or _IDLE_SECONDS)
         self._patience = float(service.get("cold_start_timeout") or _COLD_START_SECONDS)
 
-    async def start(self) -> None:
+    async def start(self, late: Callable[[], None] = lambda: None) -> None:
         """Have as many replicas as the least, and one where that is none, all of them ready.
+
+        Parameters
+        ----------
+        late
+            Called when one is not ready in time, and waited for all the same.
 
         Raises
         ------
-        Crashed, NeverReady
+        Crashed
         """
         wanted = max(self.least, 1)
         await self._site.nursery.ready()
         new = [self._one() for _ in range(wanted - len(self.replicas))]
         try:
-            await asyncio.gather(*(self._until_ready(replica) for replica in new))
+            await asyncio.gather(*(self._until_ready(replica, late) for replica in new))
         except BaseException:
             for replica in new:
                 replica.kill()
@@ -99,13 +100,13 @@ class Fleet:
         self.past.append(replica)
         return replica
 
-    async def _until_ready(self, replica: Replica) -> None:
+    async def _until_ready(self, replica: Replica, late: Callable[[], None]) -> None:
         deadline = time.monotonic() + self._site.startup
         while self._site.faults.never_ready or not await replica.probe(self._client):
             if not replica.alive:
                 raise Crashed(replica.name)
             if time.monotonic() > deadline:
-                raise NeverReady(replica.name)
+                late()
             await asyncio.sleep(_POLL_SECONDS)
 
     async def look_after(self) -> None:
@@ -183,6 +184,6 @@ class Fleet:
                 async with asyncio.timeout(self._patience * self._site.second):
                     await asyncio.sleep(self._site.faults.cold_start)
                     await self.start()
-            except (TimeoutError, Crashed, NeverReady):
+            except (TimeoutError, Crashed):
                 waited = time.monotonic() - began
                 raise Refusal(504, f"no replica was ready {waited:.1f} s after the request") from None

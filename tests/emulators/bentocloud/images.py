@@ -54,6 +54,10 @@ class Images:
             self._images[tag] = Image(tag, place / "bento", place / "build.log")
         return self._images[tag]
 
+    def all(self) -> list[Image]:
+        """Every one that was ever asked for."""
+        return list(self._images.values())
+
     def built(self, tag: str) -> bool:
         """Whether there is nothing left to build; where builds are to fail, there always is."""
         return self.get(tag).status == "success" and self._site.faults.build_log is None

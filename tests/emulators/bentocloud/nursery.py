@@ -95,8 +95,7 @@ def main() -> None:
     for name in _SLOW:
         import_module(name)
     assert "prometheus_client" not in sys.modules
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that who has died is gone
-    children = []
+    children = []  # never waited for: a zombie keeps its id from being another's when it is killed
     with socket.socket(fileno=int(sys.argv[1])) as orders:
         orders.send(b"ready")
         while True:
@@ -106,19 +105,20 @@ def main() -> None:
             if not (child := os.fork()):
                 orders.close()
                 _live(json.loads(said), descriptors)
+            with suppress(PermissionError):  # the child may have been first, and become another program
+                os.setpgid(child, child)
             children.append(child)
             for descriptor in descriptors:
                 os.close(descriptor)
             orders.send(json.dumps(child).encode())
     for child in children:
-        with suppress(ProcessLookupError):
-            os.killpg(child, signal.SIGKILL)
+        os.killpg(child, signal.SIGKILL)
+    os._exit(0)  # what was imported takes long to tear down
 
 
 def _live(order: dict[str, Any], descriptors: list[int]) -> None:
     """Become a replica."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    os.setsid()
+    os.setpgid(0, 0)
     os.chdir(order["folder"])
     os.environ.clear()
     os.environ.update(order["environment"])

@@ -8,11 +8,11 @@ import secrets
 import signal
 import socket
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 
 from tests.emulators.bentocloud.nursery import Nursery
 
@@ -56,13 +56,7 @@ class Replica:
     @property
     def alive(self) -> bool:
         """Whether the process runs."""
-        if self.pid is None:
-            return False
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        return True
+        return self.pid is not None and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
 
     def start(self, nursery: Nursery) -> None:
         """Start the process; :meth:`probe` says when it answers."""
@@ -108,5 +102,4 @@ class Replica:
         """End it and what it has started at once, as when its machine dies."""
         self.ready = False
         if self.pid is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.emulators.bentocloud.deployment import Deployment
 
 Handler = Callable[[Request], Awaitable[Response | Json | list[Json]]]
-_TOKEN_HEADER = "X-YATAI-API-TOKEN"
+TOKEN_HEADER = "X-YATAI-API-TOKEN"
 
 
 @dataclass
@@ -73,7 +73,7 @@ def guarded(site: Site, operation: str, handler: Handler, *, signed: bool = Fals
     async def answer(request: Request) -> Response:
         site.calls.append(operation)
         try:
-            if not signed and not site.knows(request.headers.get(_TOKEN_HEADER)):
+            if not signed and not site.knows(request.headers.get(TOKEN_HEADER)):
                 raise Refusal(401)
             await asyncio.sleep(site.faults.pause(operation))
             site.faults.check(operation)
