@@ -22,6 +22,7 @@ from taxiway.errors import PackagingError
 
 from .conftest import Ask, Package, assert_alike
 
+load_file = pytest.importorskip("safetensors.numpy").load_file
 IRIS, SPECIES = load_iris(return_X_y=True, as_frame=True)
 DIABETES, PROGRESS = load_diabetes(return_X_y=True, as_frame=True)
 OPSETS = {"": 15, "ai.onnx.ml": 3}
@@ -114,11 +115,50 @@ def test_an_outlier_detector_is_one_when_it_is_said(package: Package) -> None:
     assert [output.name for output in model.outputs] == ["label", "score"]
 
 
-def with_external_weights(tmp_path: Path) -> Any:
-    path = tmp_path / "outside.onnx"
-    onnx.save_model(
-        probabilities_only(), path, save_as_external_data=True, location="weights.bin", size_threshold=0
-    )
+def kept_outside(folder: Path) -> Path:
+    path = folder / "head.onnx"
+    proto = probabilities_only()
+    onnx.save_model(proto, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    return path
+
+
+def test_weights_beside_a_file_of_others_become_safetensors(
+    package: Package, ask: Ask, tmp_path: Path
+) -> None:
+    path = kept_outside(tmp_path)
+    model = package(path, IRIS, task="classification", classes=KINDS.tolist())
+    assert load_file(model.path / "weights.safetensors").keys() == {"weights", "bias"}
+    [table] = own_answers(probabilities_only(), IRIS)
+    given = ask(model, IRIS)
+    assert_alike(given[["probability_setosa"]], {"probability_setosa": table[:, 0]})
+    assert given["label"].tolist() == KINDS[table.argmax(axis=1)].tolist()
+
+
+def that_leads_away(tmp_path: Path) -> Any:
+    return referring(tmp_path, location="../weights.bin")
+
+
+def that_follows_a_link(tmp_path: Path) -> Any:
+    path = kept_outside(tmp_path)
+    (tmp_path / "weights.bin").rename(tmp_path / "elsewhere")
+    (tmp_path / "weights.bin").symlink_to(tmp_path / "elsewhere")
+    return path
+
+
+def that_reads_too_far(tmp_path: Path) -> Any:
+    return referring(tmp_path, offset="1000000")
+
+
+def that_was_loaded_without_them(tmp_path: Path) -> Any:
+    return onnx.load(kept_outside(tmp_path), load_external_data=False)
+
+
+def referring(tmp_path: Path, **said: str) -> Path:
+    path = kept_outside(tmp_path)
+    proto = onnx.load(path, load_external_data=False)
+    for entry in proto.graph.initializer[0].external_data:
+        entry.value = said.get(entry.key, entry.value)
+    path.write_bytes(proto.SerializeToString())
     return path
 
 
@@ -154,7 +194,10 @@ def that_is_none(tmp_path: Path) -> Any:
 @pytest.mark.parametrize(
     ("made", "why"),
     [
-        (with_external_weights, "lie in another file"),
+        (that_leads_away, r"'\.\./weights.bin', which is no file beside head.onnx"),
+        (that_follows_a_link, "'weights.bin', which is no file beside head.onnx"),
+        (that_reads_too_far, "byte 1000000 of 'weights.bin'"),
+        (that_was_loaded_without_them, "lie in another file"),
         (with_own_operators, "com.example"),
         (with_a_fixed_batch, "exactly 1 rows"),
         (with_images, "a table has rows and columns"),
@@ -162,9 +205,7 @@ def that_is_none(tmp_path: Path) -> Any:
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_what_cannot_be_served_from_one_file_is_refused(
-    package: Package, tmp_path: Path, made: Any, why: str
-) -> None:
+def test_what_cannot_be_served_is_refused(package: Package, tmp_path: Path, made: Any, why: str) -> None:
     with pytest.raises(PackagingError, match=why) as refused:
         package(made(tmp_path), IRIS)
     assert refused.value.hint

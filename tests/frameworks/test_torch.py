@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tarfile
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,14 +13,21 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from vega_datasets import local_data
 
-from taxiway.errors import PackagingError
+import taxiway
+from taxiway.backends import ModelRef
+from taxiway.errors import CorruptionError, PackagingError
+from taxiway.packaging import bento
+from taxiway.packaging.digest import of_bytes
 from taxiway.packaging.frameworks import Options, adapter_for
 from taxiway.packaging.frameworks.arrays import frame_of, shape_of
+from taxiway.serving.runtime import ModelError, Runtime
+from taxiway_backends.sagemaker.storage import pack
 
 from .conftest import Ask, Package, assert_alike
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
+load_file = pytest.importorskip("safetensors.torch").load_file
 
 
 def trained(model: Any, loss: Any, target: Any, *inputs: Any, steps: int = 30) -> Any:
@@ -68,6 +78,40 @@ def test_images_are_served_by_named_pixels_with_labels_and_probabilities(package
     answers |= {f"probability_{one}": expected[:, one] for one in range(10)}
     assert_alike(given, answers)
     assert packaged.signature.names[29] == "x_0_3_5"
+    # PyTorch reads its weights, whatever else is in them; a BatchNorm has become part of the convolution
+    weights = load_file(packaged.path / "weights.safetensors")
+    assert weights.keys() == {"body.0.weight", "body.0.bias", "body.5.weight", "body.5.bias"}
+    for name in ("body.5.weight", "body.5.bias"):
+        torch.testing.assert_close(weights[name], model.state_dict()[name], rtol=0, atol=0)
+
+
+def test_the_weights_go_wherever_the_model_goes(
+    package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Into the version, the Bento, SageMaker's tarball and another store; nothing is served without them."""
+    inputs, _ = load_diabetes(return_X_y=True, as_frame=True)
+    packaged = package(nn.Linear(10, 2), inputs)
+    name, manifest = "weights.safetensors", packaged.manifest
+    digest = manifest.files[name]
+    assert replace(manifest, files={**manifest.files, name: "0" * 64}).identity() != manifest.digest
+    assert name in packaged.checks["format_safe"].reason
+    assert bento.sound(packaged.tag, {name: digest})
+    tarball = tmp_path / "model.tar.gz"
+    pack(tarball, {"live": ModelRef(packaged.name, packaged.version, packaged.path)})
+    with tarfile.open(tarball) as tar:
+        content = tar.extractfile(f"live/{name}")
+        assert content is not None
+        assert of_bytes(content.read()) == digest
+    exported = packaged.export(tmp_path / "model.taxiway")
+    expected = packaged.predict(inputs)
+    monkeypatch.setenv("TAXIWAY_HOME", str(tmp_path / "elsewhere"))
+    imported = taxiway.import_model(exported).model
+    pd.testing.assert_frame_equal(imported.predict(inputs), expected)
+    (imported.path / name).write_bytes((imported.path / name).read_bytes()[:-1] + b"?")
+    with pytest.raises(CorruptionError, match=rf"{name} differs"):
+        taxiway.load(imported.tag)
+    with pytest.raises(ModelError, match=rf"{name} .* is not what it was"):
+        Runtime(imported.path)
 
 
 def test_one_argument_per_column_and_packaging_twice_gives_one_version(package: Package, ask: Ask) -> None:

@@ -47,12 +47,13 @@ EXTENSION = ".taxiway"
 MANIFEST_LIMIT = 16 * 2**20
 
 _RECORDS = frozenset((ENVIRONMENT, PARITY, PREFLIGHT, REQUIREMENTS, SAMPLE, SIGNATURE))
+_GRAPH = "model.onnx"
 #: What each engine opens.
 _OPENED = {
-    "onnx": ("model.onnx",),
+    "onnx": (_GRAPH,),
     "savedmodel": ("saved_model/saved_model.pb",),
     "skops": ("model.skops",),
-    "text": ("model.onnx", "tokenizer.json"),
+    "text": (_GRAPH, "tokenizer.json"),
 }
 
 #: Folders that a Model may have; all other files lie at its top.
@@ -207,6 +208,8 @@ class Reader:
 
     def _check_opens(self, folder: Path) -> None:
         """See that all that is shown or replayed can be read: one bad Model must not spoil a list."""
+        from taxiway.serving.engines import weights
+
         model = Model(self.manifest, folder)
         try:
             TypeAdapter(Environment).validate_json((folder / ENVIRONMENT).read_bytes())
@@ -217,8 +220,10 @@ class Reader:
             model.to_detail()
             _SAMPLE.validate_python(model.sample())
             lines = (folder / REQUIREMENTS).read_text(encoding="utf-8").splitlines()
+            if _GRAPH in _OPENED[self.manifest.runtime]:
+                weights.check(folder / _GRAPH)
         except Exception as error:
-            # whatever reading JSON of a wrong shape may raise
+            # whatever reading JSON of a wrong shape may raise, or a graph that refers to other files
             reason = " ".join(f"{type(error).__name__}: {error}".splitlines()[:3])
             raise self._wrong(f"its files do not make a Model ({reason})") from error
         if not environments.is_version(model.environment.python):

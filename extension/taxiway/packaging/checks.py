@@ -12,7 +12,7 @@ import numpy as np
 
 from taxiway.packaging import data_checks, reference_rows
 from taxiway.packaging.frameworks import Export
-from taxiway.packaging.frameworks.graph import foreign_domains, outside
+from taxiway.packaging.frameworks.graph import foreign_domains
 from taxiway.packaging.latency import LATENCY_MS, MANY_ROWS, times
 from taxiway.packaging.manifest import Format, files_in
 from taxiway.packaging.model import (
@@ -68,27 +68,32 @@ def format_safe(folder: Path, runtime: Format, engine: Mapping[str, Any]) -> Che
 
 
 def _plain_onnx(path: Path) -> Check:
-    """Check that a file is plain ONNX: valid, of standard operators, with nothing outside it."""
+    """Check that a file is plain ONNX: valid, of standard operators, with nothing outside but its weights."""
     import onnx
 
-    proto = onnx.load(path, load_external_data=False)
+    from taxiway.serving.engines import EngineError, weights
+
     try:
-        onnx.checker.check_model(proto)
+        size = weights.check(path)
+        onnx.checker.check_model(str(path))
+    except EngineError as error:
+        return failed(
+            "format_safe", f"The file may not be opened: {error}.", "Export with the weights inside."
+        )
     except onnx.checker.ValidationError as error:
         reason = str(error).partition("\n")[0]
         return failed("format_safe", f"The ONNX checker refuses the file: {reason}.", "Report it to Taxiway.")
-    domains = foreign_domains(proto)
+    domains = foreign_domains(onnx.load(path, load_external_data=False))
     if domains:
         return failed(
             "format_safe",
             f"The file uses other than standard operators: {', '.join(domains)}.",
             "Convert without custom operators.",
         )
-    if outside(proto):
-        return failed("format_safe", "The file refers to data outside it.", "Export with the weights inside.")
-    size = path.stat().st_size / 1024
+    beside = f" and {weights.FILE}" if size > path.stat().st_size else ""
     return passed(
-        "format_safe", f"Valid ONNX of standard operators, {size:,.0f} kB, nothing outside the file."
+        "format_safe",
+        f"Valid ONNX of standard operators, {size / 1024:,.0f} kB, nothing outside {path.name}{beside}.",
     )
 
 

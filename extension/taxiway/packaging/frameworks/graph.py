@@ -19,7 +19,27 @@ DOMAINS = frozenset(("", "ai.onnx", "ai.onnx.ml", "com.microsoft"))
 def canonical(
     model: ModelProto, inputs: Sequence[str], outputs: Mapping[str, str], *, boolean: frozenset[str]
 ) -> bytes:
-    """Name the graph's values, and serialise it.
+    """Name the graph's values as ``rename`` does, and serialise it.
+
+    Parameters
+    ----------
+    boolean
+        New names of the outputs that are cast to booleans.
+    """
+    rename(model, inputs, outputs)
+    for name in sorted(boolean):
+        _cast_to_boolean(model.graph, name)
+    return serialised(model)
+
+
+def serialised(model: ModelProto) -> bytes:
+    """Give the bytes of a graph, always the same ones."""
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
+def rename(model: ModelProto, inputs: Sequence[str], outputs: Mapping[str, str]) -> dict[str, str]:
+    """Name the graph's values by their places, and drop what else differs from run to run.
 
     Parameters
     ----------
@@ -29,8 +49,11 @@ def canonical(
         The names of the graph's inputs, in order; a converter may have made identifiers of them.
     outputs
         Old → new name of the outputs to keep.
-    boolean
-        New names of the outputs that are cast to booleans.
+
+    Returns
+    -------
+    dict
+        What each value was called → its name.
     """
     graph = model.graph
     kept = [output for output in graph.output if output.name in outputs]
@@ -39,17 +62,10 @@ def canonical(
     del graph.value_info[:]
     names = _names(graph, inputs, outputs)
     _rename(graph, names, [0])
-    initializers = sorted(graph.initializer, key=lambda tensor: str(tensor.name))
-    del graph.initializer[:]
-    graph.initializer.extend(initializers)
-    opsets = sorted(model.opset_import, key=lambda opset: str(opset.domain))
-    del model.opset_import[:]
-    model.opset_import.extend(opsets)
-    for name in sorted(boolean):
-        _cast_to_boolean(graph, name)
+    graph.initializer.sort(key=lambda tensor: str(tensor.name))
+    model.opset_import.sort(key=lambda opset: str(opset.domain))
     graph.name, graph.doc_string, model.doc_string = "taxiway", "", ""
-    data: bytes = model.SerializeToString(deterministic=True)
-    return data
+    return names
 
 
 def _names(graph: GraphProto, inputs: Sequence[str], outputs: Mapping[str, str]) -> dict[str, str]:
@@ -115,15 +131,13 @@ def foreign_domains(model: ModelProto) -> list[str]:
     return sorted(domains - DOMAINS - {function.domain for function in model.functions})
 
 
-def outside(model: ModelProto) -> list[str]:
-    """Name the tensors whose values lie in another file, which could be any file of this machine."""
+def outside(model: ModelProto) -> list[Any]:
+    """Give the TensorProtos whose values lie in another file, which could be any file of this machine."""
     from onnx import TensorProto
 
     found = []
     for graph in (model.graph, *model.functions):
-        found += [
-            str(tensor.name) for tensor in _tensors(graph) if tensor.data_location == TensorProto.EXTERNAL
-        ]
+        found += [tensor for tensor in _tensors(graph) if tensor.data_location == TensorProto.EXTERNAL]
     return found
 
 

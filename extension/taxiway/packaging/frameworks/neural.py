@@ -7,7 +7,7 @@ classes, unless the network ends with one itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -15,8 +15,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from taxiway.errors import PackagingError
-from taxiway.packaging.frameworks import Answers, Export, Options, Precision, dtype_name
-from taxiway.packaging.frameworks.graph import GraphProto, ModelProto, canonical
+from taxiway.packaging.frameworks import Answers, Export, Options, Precision, dtype_name, safetensors_file
+from taxiway.packaging.frameworks.graph import GraphProto, ModelProto, rename, serialised
 from taxiway.packaging.manifest import OutputColumn, Scalar, Task
 from taxiway.signature import Output
 
@@ -24,8 +24,6 @@ Raw: TypeAlias = "np.ndarray[Any, Any]"
 #: ``independent`` are logits each of which says for itself how probable its class is.
 Ending = Literal["numbers", "logits", "independent", "probabilities"]
 
-#: Protocol buffers, and with them one ONNX file or one graph, hold no more.
-MOST_BYTES = 2_000_000_000
 _CLOSE = 1e-3
 
 
@@ -176,6 +174,7 @@ def write_onnx(
     precision: Precision,
     *,
     shape: tuple[int, ...] | None = None,
+    weights: Collection[str] = (),
 ) -> Export:
     """Put the head onto a graph with one output, make the graph canonical, and write ``model.onnx``.
 
@@ -187,6 +186,9 @@ def write_onnx(
         The names that its inputs get, in order.
     shape
         The shape of a row of the only input, if it is to be given flat.
+    weights
+        What the model's own weights are called, which go to ``weights.safetensors``; all are kept within
+        ``model.onnx`` if none are named.
     """
     from taxiway.serving.engines.onnx import FILE, OnnxEngine
 
@@ -195,24 +197,13 @@ def write_onnx(
         _flatten_input(model.graph, shape)
     raw = model.graph.output[0].name
     outputs = {raw: head.number} if head.classes is None else _classify(model.graph, raw, head)
-    (folder / FILE).write_bytes(canonical(model, inputs, outputs, boolean=frozenset()))
+    names = rename(model, inputs, outputs)
+    if weights:
+        own = {name: given for given, name in names.items() if given in weights}
+        safetensors_file.write(safetensors_file.weights_of(model.graph, own), folder)
+    (folder / FILE).write_bytes(serialised(model))
     dtypes = OnnxEngine(folder, {}, 1).outputs
     return Export(folder, "onnx", head.columns, head.outputs(dtypes), precision)
-
-
-def check_size(size: int, kind: str) -> None:
-    """Refuse weights that one file cannot hold.
-
-    Raises
-    ------
-    PackagingError
-        They are more than ``MOST_BYTES``.
-    """
-    if size > MOST_BYTES:
-        raise PackagingError(
-            f"The weights of the {kind} take {size / 1e9:.1f} GB; one file holds {MOST_BYTES / 1e9:.0f} GB.",
-            hint="Package a smaller one, or a quantised one.",
-        )
 
 
 def _classify(graph: GraphProto, raw: str, head: Head) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """An ONNX model as it is: a file, or an ``onnx.ModelProto``.
 
-Nothing of the graph is changed but its ZipMap nodes, whose dictionaries no table holds. The original whose
-answers are compared is ONNX Runtime on the file as it was given.
+Nothing of the graph is changed but its ZipMap nodes, whose dictionaries no table holds. Weights that lie in
+files beside it are put into one of safetensors. The original whose answers are compared is ONNX Runtime on
+the file as it was given.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from taxiway.errors import PackagingError
-from taxiway.packaging.frameworks import Answers, Export, Options, Precision
+from taxiway.packaging.frameworks import Answers, Export, Options, Precision, safetensors_file
 from taxiway.packaging.frameworks import answers as named
 from taxiway.packaging.frameworks.arrays import values_of
-from taxiway.packaging.frameworks.graph import ModelProto, foreign_domains, outside
+from taxiway.packaging.frameworks.graph import ModelProto, foreign_domains, outside, serialised
 from taxiway.packaging.frameworks.graph_outputs import classes_of, relabel, without_zipmaps
 from taxiway.packaging.manifest import Scalar, Task
 from taxiway.serving.engines.onnx import DTYPES
@@ -37,7 +38,7 @@ class OnnxFileAdapter:
     Raises
     ------
     PackagingError
-        It is no such graph, keeps weights in other files, or has operators of its own.
+        It is no such graph, keeps weights in files that are not beside it, or has operators of its own.
     """
 
     framework = "onnx"
@@ -50,9 +51,10 @@ class OnnxFileAdapter:
                 f"An ONNX model is packaged as ONNX, not as {options.format}.", hint="Leave format out."
             )
         self._data = model.read_bytes() if isinstance(model, Path) else model.SerializeToString()
-        proto = _parsed(self._data)
+        path = model if isinstance(model, Path) else None
+        proto, self._apart = _parsed(self._data, path)
         _check_operators(proto)
-        self._original = _opened(self._data)
+        self._original = _opened(str(path) if self._apart else self._data)
         self._inputs = {one.name: _input_dtype(one) for one in self._original.get_inputs()}
         self._read_inputs()
         wide = any(dtype == np.float64 for dtype in self._inputs.values())
@@ -60,8 +62,7 @@ class OnnxFileAdapter:
         self._given = [output.name for output in self._original.get_outputs()]
         self._zipped = without_zipmaps(proto)
         self._settle(proto, options)
-        if self._zipped or self._argmax:
-            self._data = proto.SerializeToString(deterministic=True)
+        self._proto = proto if self._zipped or self._argmax or self._apart else None
 
     def export(
         self, columns: Sequence[Column], reference: pd.DataFrame, precision: Precision, folder: Path
@@ -69,7 +70,9 @@ class OnnxFileAdapter:
         """Write ``model.onnx``; see ``Adapter``."""
         del reference
         named.check_inputs(columns, self._names)
-        return named.onnx_export(folder, self._data, self._names, precision)
+        safetensors_file.write(self._apart, folder)
+        data = self._data if self._proto is None else serialised(self._proto)
+        return named.onnx_export(folder, data, self._names, precision)
 
     def answers(self, frame: pd.DataFrame) -> Answers:
         """Ask ONNX Runtime for the answers of the file as it was given; see ``Adapter``."""
@@ -187,29 +190,26 @@ class OnnxFileAdapter:
         self._names = {"label": ["label"], self._argmax: probabilities}
 
 
-def _parsed(data: bytes) -> ModelProto:
+def _parsed(data: bytes, path: Path | None) -> tuple[ModelProto, dict[str, safetensors_file.Apart]]:
+    """Read a graph, and find the weights that lie in files beside its own."""
     import onnx
 
     try:
         model = onnx.load_from_string(data)
-        _check_whole(model)
-        onnx.checker.check_model(model)
+        apart = {} if path is None else safetensors_file.weights_beside(model, path)
+        if path is None and outside(model):
+            raise PackagingError(
+                "The weights of the graph lie in another file.",
+                hint="Give the path of the file that refers to it, not what was loaded from there.",
+            )
+        onnx.checker.check_model(str(path) if apart else model)
     except PackagingError:
         raise
     except Exception as error:
         # protobuf and onnx raise many unrelated classes, each of which means the same here.
         reason = str(error).strip().partition("\n")[0][:200]
         raise PackagingError(f"This is no ONNX model: {reason}.", hint="Export the model again.") from error
-    return model
-
-
-def _check_whole(model: ModelProto) -> None:
-    """Refuse a graph whose weights lie in another file, which could be any file of this machine."""
-    for name in outside(model):
-        raise PackagingError(
-            f"The weights {name!r} lie in another file.",
-            hint="Save it as one file: onnx.save(onnx.load('model.onnx'), 'whole.onnx').",
-        )
+    return model, apart
 
 
 def _check_operators(model: ModelProto) -> None:
@@ -220,13 +220,13 @@ def _check_operators(model: ModelProto) -> None:
         )
 
 
-def _opened(data: bytes) -> Any:
+def _opened(given: bytes | str) -> Any:
     import onnxruntime
 
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 4  # what it would print is in what it raises
     try:
-        return onnxruntime.InferenceSession(data, settings, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(given, settings, providers=["CPUExecutionProvider"])
     except Exception as error:
         # onnxruntime raises many unrelated classes, each of which means the same here.
         raise PackagingError(

@@ -1,5 +1,8 @@
 """PyTorch: modules of numbers, exported through ``torch.onnx`` with any number of rows.
 
+The graph is ONNX, the weights are safetensors: a ``torch.export`` program, which PyTorch itself would run on
+a GPU, runs code from its file when it is loaded (tests/frameworks/test_torch_export.py shows it).
+
 ``forward`` takes all columns as one tensor of shape (rows, columns), or one tensor of shape (rows, 1) per
 column if it has an argument of each column's name. It gives one tensor of shape (rows,) or (rows, n).
 
@@ -26,7 +29,7 @@ from taxiway.packaging.frameworks import Answers, Export, Options, Precision
 from taxiway.packaging.frameworks.arrays import shape_of
 from taxiway.packaging.frameworks.extras import missing
 from taxiway.packaging.frameworks.graph import ModelProto
-from taxiway.packaging.frameworks.neural import Head, Purpose, check_size, write_onnx
+from taxiway.packaging.frameworks.neural import Head, Purpose, write_onnx
 from taxiway.packaging.manifest import Scalar, Task
 from taxiway.signature import Column
 
@@ -82,7 +85,9 @@ class TorchAdapter:
         proto = to_onnx(model, example, names, [{0: torch.export.Dim.DYNAMIC} for _ in example])
         inputs = ["inputs"] if self.columns is None else self.columns
         shape = shape_of([column.name for column in columns]) if self.columns is None else None
-        return write_onnx(proto, self._head, inputs, folder, precision, shape=shape)
+        return write_onnx(
+            proto, self._head, inputs, folder, precision, shape=shape, weights=model.state_dict().keys()
+        )
 
     def answers(self, frame: pd.DataFrame) -> Answers:
         """Ask the original; see ``Adapter``."""
@@ -162,8 +167,6 @@ class TorchAdapter:
     def _copied(self, dtype: torch.dtype) -> torch.nn.Module:
         """Give the module itself if it is on the CPU in this precision, else a copy that is."""
         place = _place(self._model)
-        size = sum(one.numel() * dtype.itemsize for one in self._model.parameters())
-        check_size(size, type(self._model).__name__)
         if place == (torch.device("cpu"), dtype):
             return self._model
         return copy.deepcopy(self._model).to("cpu", dtype)
@@ -175,7 +178,7 @@ def to_onnx(
     names: Sequence[str],
     dynamic: Sequence[dict[int, Any]],
 ) -> ModelProto:
-    """Export a module with one output, its weights inside.
+    """Export a module with one output, its weights still inside.
 
     Parameters
     ----------

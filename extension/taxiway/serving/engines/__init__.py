@@ -46,7 +46,7 @@ _ENGINES = {
 _UNSAFE = {
     "torch.export": (
         "a torch.export program is not opened, for torch.export.load runs code that its file brings: package "
-        "the module itself, which writes it as ONNX with its weights, and serve that with --device cuda"
+        "the module itself, which gives ONNX and weights in safetensors, and serve that with --device cuda"
     )
 }
 

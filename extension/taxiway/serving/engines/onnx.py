@@ -1,5 +1,7 @@
 """ONNX Runtime, for ``model.onnx``: on the CPU, or on a GPU through its CUDA or TensorRT provider.
 
+The weights lie in it or in ``weights.safetensors``, and it may name no other file.
+
 A device that is asked for serves, or the model is not opened: ONNX Runtime itself goes on with the CPU when
 a GPU's libraries are missing, when no operation fits it, and when a run fails.
 """
@@ -17,7 +19,7 @@ import numpy as np
 import onnxruntime
 
 from taxiway.serving.block import Tensor
-from taxiway.serving.engines import EngineError
+from taxiway.serving.engines import EngineError, weights
 from taxiway.serving.engines.hardware import CPU, Device, need_memory, parse_device
 
 FILE = "model.onnx"
@@ -58,7 +60,8 @@ class OnnxEngine:
         self, directory: Path, options: Mapping[str, Any], threads: int, device: str = "cpu"
     ) -> None:
         del options
-        self._session, chosen = _opened(directory / FILE, threads, parse_device(device))
+        size = weights.check(directory / FILE)
+        self._session, chosen = _opened(directory / FILE, size, threads, parse_device(device))
         self.device = str(chosen)
         unknown = sorted({one.type for one in self._session.get_inputs()} - DTYPES.keys())
         if unknown:
@@ -136,18 +139,18 @@ def _place(bind: Callable[..., None], name: str, tensor: Tensor) -> None:
     bind(name, "cpu", 0, tensor.dtype.type, tensor.shape, tensor.ctypes.data)
 
 
-def _opened(path: Path, threads: int, device: Device | None) -> tuple[Any, Device]:
+def _opened(path: Path, size: int, threads: int, device: Device | None) -> tuple[Any, Device]:
     if device is not None:
-        return _session(path, threads, device), device
+        return _session(path, size, threads, device), device
     if _PROVIDERS["cuda"] in onnxruntime.get_available_providers():
         try:
-            return _session(path, threads, Device("cuda")), Device("cuda")
+            return _session(path, size, threads, Device("cuda")), Device("cuda")
         except EngineError as error:
             _log.info("no GPU is used: %s", error)
-    return _session(path, threads, CPU), CPU
+    return _session(path, size, threads, CPU), CPU
 
 
-def _session(path: Path, threads: int, device: Device) -> Any:
+def _session(path: Path, size: int, threads: int, device: Device) -> Any:
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = threads
     settings.inter_op_num_threads = 1
@@ -157,7 +160,7 @@ def _session(path: Path, threads: int, device: Device) -> Any:
         # Threads that spin between two requests take the processors that answer them.
         settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if device != CPU:
-        _require(path, device)
+        _require(device, size)
         settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     try:
         session = onnxruntime.InferenceSession(
@@ -171,14 +174,14 @@ def _session(path: Path, threads: int, device: Device) -> Any:
     return session
 
 
-def _require(path: Path, device: Device) -> None:
+def _require(device: Device, size: int) -> None:
     """Raise EngineError if ONNX Runtime has no provider for a device, or the device no room for the model."""
     if _PROVIDERS[device.kind] not in onnxruntime.get_available_providers():
         raise EngineError(
             f"the installed onnxruntime {onnxruntime.__version__} cannot use {device}: "
             "install onnxruntime-gpu in its place, or name --device cpu"
         )
-    need_memory(device, sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*")))
+    need_memory(device, size)
     # what NVIDIA's packages hold is found only by being loaded; what is missing is printed
     with contextlib.redirect_stdout(sys.stderr), contextlib.suppress(AttributeError):  # new in 1.21
         onnxruntime.preload_dlls()

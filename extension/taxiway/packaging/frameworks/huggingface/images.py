@@ -12,7 +12,7 @@ from taxiway.errors import PackagingError
 from taxiway.packaging.frameworks import Answers, Export, Options, Precision
 from taxiway.packaging.frameworks.arrays import shape_of
 from taxiway.packaging.frameworks.huggingface.classification import head_of, labels_of, scored
-from taxiway.packaging.frameworks.neural import check_size, write_onnx
+from taxiway.packaging.frameworks.neural import write_onnx
 from taxiway.packaging.manifest import Scalar, Task
 from taxiway.signature import Column
 
@@ -61,7 +61,6 @@ class ImageAdapter:
 
         shape = self._shape([column.name for column in columns])
         model = self._pipeline.model
-        check_size(sum(one.numel() * 4 for one in model.parameters()), type(model).__name__)
         example = torch.zeros((3, *shape))
         place = model.device
         try:
@@ -69,7 +68,8 @@ class ImageAdapter:
             proto = to_onnx(module, (example,), ["pixels"], [{0: torch.export.Dim.DYNAMIC}])
         finally:
             model.to(place)
-        return write_onnx(proto, self._head, ["inputs"], folder, precision, shape=shape)
+        weights = module.state_dict().keys()
+        return write_onnx(proto, self._head, ["inputs"], folder, precision, shape=shape, weights=weights)
 
     def answers(self, frame: pd.DataFrame) -> Answers:
         """Ask the pipeline; see ``Adapter``."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from taxiway.errors import PackagingError
 from taxiway.packaging.frameworks import Answers, Export, Precision
-from taxiway.packaging.frameworks.neural import Head, check_size, write_onnx
+from taxiway.packaging.frameworks.neural import Head, write_onnx
 from taxiway.packaging.manifest import Scalar, Task
 from taxiway.signature import Column
 
@@ -82,17 +82,18 @@ class TextAdapter(ABC):
         from taxiway.serving.engines.text import TOKENIZER
 
         tokenizer, model = self._pipeline.tokenizer, self._pipeline.model
-        check_size(sum(one.numel() * 4 for one in model.parameters()), type(model).__name__)
         names = [name for name in _INPUTS if name in signature(model.forward).parameters]
         names = [name for name in names if name in tokenizer.model_input_names]
         example = tuple(torch.full((3, 7), int(name != "token_type_ids")) for name in names)
         sizes = [{0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC} for _ in names]
         place = model.device
         try:
-            proto = to_onnx(self._module(model.to("cpu"), names), example, names, sizes)
+            module = self._module(model.to("cpu"), names)
+            proto = to_onnx(module, example, names, sizes)
         finally:
             model.to(place)
-        export = write_onnx(proto, self.head, names, folder, precision)
+        weights = module.state_dict().keys()
+        export = write_onnx(proto, self.head, names, folder, precision, weights=weights)
         (folder / TOKENIZER).write_text(self._tokenizer(), encoding="utf-8")
         told = {"column": columns[0].name, **self._told()}
         return replace(export, runtime="text", requires=("tokenizers",), engine=told)
