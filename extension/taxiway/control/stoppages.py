@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +23,42 @@ RULES = ("log_stopped", "no_predictions")  # of an endpoint
 UNREAD_SECONDS = 300.0
 QUIET_TIMES = 3  # as long as the longest pause there ever was
 FEWEST_WINDOWS = 8
+READ_SECONDS = (
+    60.0  # after which the ledger is read anew although it has not changed: windows begin with time
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Quiet:
+    """How long an endpoint has been quiet at most, while it was asked again and again."""
+
+    last: datetime
+    longest: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the ledger says.
+
+    Attributes
+    ----------
+    seen, specs, quiet
+        By endpoint: what was seen last, the rules (of ``""``, those of all), and how quiet it has been.
+    offsets
+        How far each segment has been read.
+    sinks
+        Those that take nothing.
+    alerts
+        Those that are open.
+    """
+
+    endpoints: Sequence[EndpointRow]
+    seen: dict[str, ObservationRow]
+    specs: dict[str, list[RuleSpec]]
+    quiet: dict[str, _Quiet]
+    offsets: dict[str, int]
+    sinks: list[Firing]
+    alerts: Sequence[AlertRow]
 
 
 class Stoppages:
@@ -48,31 +85,50 @@ class Stoppages:
         self._unread_seconds = unread_seconds
         self._clock = clock
         self._unread: dict[str, tuple[int, float]] = {}
+        self._known: _Known | None = None
+        self._token = ""
+        self._read_due = 0.0
 
     def look(self, moment: datetime) -> None:
         """Open, update or resolve what changed; where nothing did, nothing is written."""
-        with self.ledger.reading() as session:
-            rows = session.scalars(select(EndpointRow).where(EndpointRow.desired != "absent")).all()
-            found: dict[str, list[Firing]] = {"": list(_failed_sinks(session))}
-            specs: dict[str, list[RuleSpec]] = {"": rules.specs_of(session, "")}
-            for row in rows:
-                specs[row.name] = rules.specs_of(session, row.name)
-                found[row.name] = [*self._stopped_log(session, row), *_no_predictions(session, row, moment)]
-            open_alerts = session.scalars(select(AlertRow).where(AlertRow.state != "resolved")).all()
-        pending = any(alert.state == "pending" for alert in open_alerts)
+        known = self._read(moment)
+        found: dict[str, list[Firing]] = {"": known.sinks}
+        for row in known.endpoints:
+            found[row.name] = [*self._stopped_log(known, row), *_no_predictions(known, row, moment)]
         for endpoint, firings in found.items():
             only = RULES if endpoint else ("sink_failed",)
-            firings = list(adjusted(firings, {spec.name: spec for spec in specs[endpoint]}))
-            known = {
+            firings = list(adjusted(firings, {spec.name: spec for spec in known.specs[endpoint]}))
+            told = {
                 alert.fingerprint
-                for alert in open_alerts
+                for alert in known.alerts
                 if alert.endpoint == endpoint and alert.rule in only and alert.state != "pending"
             }
-            if known != {one.fingerprint for one in firings}:
+            if told != {one.fingerprint for one in firings}:
                 with self.ledger.transaction() as session:
                     notices.settle(session, endpoint, firings, only=only, moment=moment)
-        if pending:
-            self._ripen(specs, moment)
+        if any(alert.state == "pending" for alert in known.alerts):
+            self._ripen(known.specs, moment)
+
+    def _read(self, moment: datetime) -> _Known:
+        """Read the ledger where it has changed; read each time, it was a third of an idle agent's work."""
+        token, clock = self.ledger.data_version(), self._clock()
+        if self._known is not None and token == self._token and clock < self._read_due:
+            return self._known
+        with self.ledger.reading() as session:
+            rows = session.scalars(select(EndpointRow).where(EndpointRow.desired != "absent")).all()
+            running = [row.name for row in rows if row.desired == "running"]
+            quiet = {name: one for name in running if (one := _quiet(session, name, moment)) is not None}
+            self._known = _Known(
+                endpoints=rows,
+                seen={one.endpoint: one for one in session.scalars(select(ObservationRow))},
+                specs={name: rules.specs_of(session, name) for name in ("", *(row.name for row in rows))},
+                quiet=quiet,
+                offsets=dict(session.execute(select(SegmentRow.path, SegmentRow.offset)).all()),
+                sinks=list(_failed_sinks(session)),
+                alerts=session.scalars(select(AlertRow).where(AlertRow.state != "resolved")).all(),
+            )
+        self._token, self._read_due = token, clock + READ_SECONDS
+        return self._known
 
     def _ripen(self, specs: dict[str, list[RuleSpec]], moment: datetime) -> None:
         with self.ledger.reading() as session:
@@ -81,9 +137,9 @@ class Stoppages:
         with self.ledger.transaction() as session:
             notices.ripen(session, specs, moment)
 
-    def _stopped_log(self, session: Session, row: EndpointRow) -> Iterator[Firing]:
+    def _stopped_log(self, known: _Known, row: EndpointRow) -> Iterator[Firing]:
         """Tell of a log that an endpoint cannot write, or whose records nobody reads."""
-        seen = session.get(ObservationRow, row.name)
+        seen = known.seen.get(row.name)
         if row.desired != "running" or row.backend != "local" or seen is None or not seen.spool:
             return
         spool = Path(seen.spool)
@@ -99,7 +155,7 @@ class Stoppages:
                 )
             return
         for path in list_segments(spool):
-            if self._is_unread(session, path):
+            if self._is_unread(path, known.offsets.get(str(path), 0)):
                 yield firing(
                     row.name,
                     "log_stopped",
@@ -110,10 +166,9 @@ class Stoppages:
                 )
                 return
 
-    def _is_unread(self, session: Session, path: Path) -> bool:
+    def _is_unread(self, path: Path, offset: int) -> bool:
         """Whether a record has been waiting where the last look left off."""
-        key, segment = str(path), session.get(SegmentRow, str(path))
-        offset = segment.offset if segment is not None else 0
+        key = str(path)
         place, since = self._unread.get(key, (-1, 0.0))
         if place != offset:
             self._unread[key] = offset, self._clock()
@@ -129,39 +184,42 @@ class Stoppages:
         return bool(records)
 
 
-def _no_predictions(session: Session, row: EndpointRow, moment: datetime) -> Iterator[Firing]:
-    """Tell of an endpoint that was asked again and again, and for long has not been.
-
-    An endpoint that never was, or seldom, is left alone: it has to be quiet for three times as long as the
-    longest pause between two of its last windows, and than a window. Replayed data tell nothing of it.
-    """
-    if row.desired != "running":
-        return
-    query = (
-        select(WindowRow.start, WindowRow.end, WindowRow.updated)
-        .where(WindowRow.endpoint == row.name, WindowRow.role == "live", ahead.begun(moment))
-        .order_by(WindowRow.start.desc())
-        .limit(100)
-    )
-    windows = session.execute(query).all()[::-1]
-    if len(windows) < FEWEST_WINDOWS:
-        return
-    length = windows[-1].end - windows[-1].start
-    last = windows[-1].updated
-    if not timedelta(0) <= last - windows[-1].start <= 3 * length:
-        return  # its data's times are not the time of day
-    pauses = [later.start - earlier.end for earlier, later in pairwise(windows)]
-    longest = max(max(pauses), length)
-    if moment - last <= QUIET_TIMES * longest:
+def _no_predictions(known: _Known, row: EndpointRow, moment: datetime) -> Iterator[Firing]:
+    """Tell of an endpoint that was asked again and again, and for long has not been."""
+    quiet = known.quiet.get(row.name)
+    if quiet is None or moment - quiet.last <= QUIET_TIMES * quiet.longest:
         return
     yield firing(
         row.name,
         "no_predictions",
         "warning",
-        f"Nobody has asked {row.name} since {last:%Y-%m-%d %H:%M} UTC",
-        f"Before, it was asked at least every {longest}.",
+        f"Nobody has asked {row.name} since {quiet.last:%Y-%m-%d %H:%M} UTC",
+        f"Before, it was asked at least every {quiet.longest}.",
         value=None,
     )
+
+
+def _quiet(session: Session, endpoint: str, moment: datetime) -> _Quiet | None:
+    """Look how long an endpoint has been quiet before; None where that tells nothing.
+
+    An endpoint that never was asked, or seldom, is left alone: it has to be quiet for three times as long as
+    the longest pause between two of its last windows, and than a window. Replayed data tell nothing of it.
+    """
+    query = (
+        select(WindowRow.start, WindowRow.end, WindowRow.updated)
+        .where(WindowRow.endpoint == endpoint, WindowRow.role == "live", ahead.begun(moment))
+        .order_by(WindowRow.start.desc())
+        .limit(100)
+    )
+    windows = session.execute(query).all()[::-1]
+    if len(windows) < FEWEST_WINDOWS:
+        return None
+    length = windows[-1].end - windows[-1].start
+    last = windows[-1].updated
+    if not timedelta(0) <= last - windows[-1].start <= 3 * length:
+        return None  # its data's times are not the time of day
+    pauses = [later.start - earlier.end for earlier, later in pairwise(windows)]
+    return _Quiet(last, max(max(pauses), length))
 
 
 def _failed_sinks(session: Session) -> Iterator[Firing]:

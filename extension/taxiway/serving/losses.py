@@ -122,7 +122,8 @@ def forget_losses(spool: Path, *, before: float) -> None:
 
 def _files(spool: Path) -> list[Path]:
     try:
-        return [path for path in (spool / FOLDER).iterdir() if not path.name.startswith(".")]
+        with os.scandir(spool / FOLDER) as entries:
+            return [Path(entry.path) for entry in entries if not entry.name.startswith(".")]
     except OSError:
         return []
 
