@@ -4,6 +4,7 @@
 # ruff: noqa
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import bentoml
@@ -39,6 +40,8 @@ class Service:
     @bentoml.on_startup
     async def start(self) -> None:
         await self._service.start()
+        # Of all loggers, BentoML shows only its own below a warning
+        logging.getLogger("bentoml.taxiway").info("%s is ready as %s", TAG, self._service.app.role)
 
     @bentoml.on_shutdown
     async def stop(self) -> None:
