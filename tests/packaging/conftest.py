@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.stores import NUMERIC, Packaged, Weather, columns, columns_of_weather
@@ -15,3 +17,17 @@ def packaged_home(packaged: Packaged, monkeypatch: pytest.MonkeyPatch) -> Packag
     monkeypatch.setenv("TAXIWAY_HOME", str(packaged.home))
     monkeypatch.delenv("BENTOML_HOME", raising=False)
     return packaged
+
+
+@pytest.fixture
+def exported(packaged_home: Packaged, tmp_path: Path) -> Path:
+    """The packaged Model as a file."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    return Path(packaged_home.model.export(folder))
+
+
+@pytest.fixture
+def elsewhere(exported: Path, taxiway_home: Path) -> Path:
+    """The file, with TAXIWAY_HOME pointing at an empty home."""
+    return exported
