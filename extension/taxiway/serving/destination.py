@@ -50,7 +50,7 @@ class Destination:
         # Not shown where it is refused: who writes a password into an address keeps it secret.
         try:
             url = urlsplit(address)
-            host, port = url.hostname or "", url.port
+            host, port = (url.hostname or "").encode("idna").decode(), url.port
             self._head = _head(url.path.rstrip("/"), _with_port(host, port), token)
         except ValueError:
             raise ValueError("it, or its token, holds what no request can") from None

@@ -99,28 +99,23 @@ class Mirror:
         """Connect, and post until the connection ends; whether the shadow took anything."""
         try:
             reader, writer = await asyncio.wait_for(destination.open(), TIMEOUT)
-        except OSError as error:  # a TimeoutError is one
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next attempt may go well
             self._fail(len(self._take(destination.pipeline)), destination, error)
             return False
         answers = _Answers(reader)
         try:
-            while not answers.ended:
-                batch = self._take(destination.pipeline)
-                await self._post(batch, destination, answers, writer)
+            while not answers.ended and await self._post(destination, answers, writer):
                 await self._wait()
-        except (OSError, EOFError, httptools.HttpParserError):
-            pass  # said and counted
         finally:
             # Not closed: what a shadow that hangs does not take would be kept until it does.
             writer.transport.abort()
         return answers.taken > 0
 
-    async def _post(
-        self, batch: list[_Entry], destination: Destination, answers: _Answers, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _post(self, destination: Destination, answers: _Answers, writer: asyncio.StreamWriter) -> bool:
+        """Post what waits and take the answers; whether all came."""
+        batch = self._take(destination.pipeline)
         left = len(batch)
         self._on_the_way += left
-        reason: BaseException | str = ""
         try:
             writer.writelines([destination.write(*entry) for entry in batch])
             while left:
@@ -132,14 +127,15 @@ class Mirror:
                     answers.taken += 1
                 else:
                     self._fail(1, destination, f"it answers {status}")
-        except BaseException as error:
-            reason = error
+        except asyncio.CancelledError:
+            self._counts["failed"] += left
             raise
-        finally:
+        except Exception as error:  # noqa: BLE001 - as above
             # What was written may have been answered unseen: posting it again would log it twice.
+            self._fail(left, destination, error)
+        finally:
             self._on_the_way -= left
-            if left:
-                self._fail(left, destination, reason)
+        return left == 0
 
     async def _wait(self) -> None:
         while not self._queue:
@@ -154,13 +150,13 @@ class Mirror:
         self._bytes -= sum(len(body) for _, _, body in batch)
         return batch
 
-    def _fail(self, count: int, destination: Destination, reason: BaseException | str) -> None:
+    def _fail(self, count: int, destination: Destination, reason: Exception | str) -> None:
         self._counts["failed"] += count
         now = time.monotonic()
-        if count and now - self._said > _SAID_SECONDS and not isinstance(reason, asyncio.CancelledError):
+        if count and now - self._said > _SAID_SECONDS:
             self._said = now
-            words = f"{type(reason).__name__} {reason}" if isinstance(reason, BaseException) else reason
-            _log.warning("requests are not mirrored to %s: %s", destination, words.strip())
+            words = reason if isinstance(reason, str) else f"{type(reason).__name__}: {reason}".strip(": ")
+            _log.warning("requests are not mirrored to %s: %s", destination, words)
 
 
 class _Answers:
@@ -177,7 +173,7 @@ class _Answers:
     @property
     def ended(self) -> bool:
         """Whether no more will come: an answer said so, or the other side has closed."""
-        return self._last or self._reader.at_eof()
+        return self._last or self._reader.at_eof() or self._reader.exception() is not None
 
     async def next(self) -> int:
         """Give the status of the next one, once it is there whole.
