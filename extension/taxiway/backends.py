@@ -132,6 +132,8 @@ class EndpointSpec:
         A Unix socket to listen on, instead of ``host`` and ``port``.
     settings
         What only one back end knows, as JSON values; it refuses keys that it does not know.
+    owner
+        As in ``EndpointRef``.
     """
 
     name: str
@@ -147,13 +149,27 @@ class EndpointSpec:
     tls: Tls | None = None
     uds: Path | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    owner: str = ""
+
+    @property
+    def ref(self) -> EndpointRef:
+        """Which endpoint it is."""
+        return EndpointRef(self.name, self.owner)
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointRef:
-    """An endpoint on its back end, by name."""
+    """An endpoint on its back end, by name.
+
+    Parameters
+    ----------
+    owner
+        The ledger that asks, where several teams may use one account: what bears another's mark is left
+        alone. Empty: nobody in particular.
+    """
 
     name: str
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +323,22 @@ class Configurable(Protocol):
 
     def check_for(self, settings: Mapping[str, Any]) -> Diagnosis:
         """Look as ``check`` does, for an endpoint with these settings; InputError for unknown ones."""
+        ...
+
+
+@runtime_checkable
+class Measuring(Protocol):
+    """A back end that counts requests itself, whatever becomes of them in a serving process."""
+
+    def metrics(self, ref: EndpointRef, *, minutes: int = 60) -> dict[str, float]:
+        """Give its figures of the last minutes; those that it has none of are left out.
+
+        Returns
+        -------
+        dict
+            ``invocations``, ``errors_4xx``, ``errors_5xx``: counts; ``latency_ms``, the serving process's,
+            and ``overhead_ms``, what the back end adds: means.
+        """
         ...
 
 

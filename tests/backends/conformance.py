@@ -22,6 +22,7 @@ from taxiway.backends import (
     Capability,
     EndpointRef,
     EndpointSpec,
+    LogLine,
     ModelRef,
     Observation,
     Routing,
@@ -292,8 +293,12 @@ class Conformance:
 
     def test_its_log_can_be_read_and_followed_if_it_says_so(self, subject: Subject) -> None:
         subject.start()
-        lines = list(subject.backend.logs(subject.ref))
-        assert any(subject.models[0].tag in line.text for line in lines)
+
+        def read() -> list[LogLine]:
+            lines = list(subject.backend.logs(subject.ref))
+            return lines if any(subject.models[0].tag in line.text for line in lines) else []
+
+        lines = wait_until(read, "the Model's name in the log, which may come later", subject.seconds)
         times = [line.time for line in lines if line.time is not None]
         assert times == sorted(times)
         latest = [line for line in lines if line.time == times[-1]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -101,10 +102,21 @@ def test_a_bad_setting_is_named(taxiway_home: Path, monkeypatch: pytest.MonkeyPa
     assert "TAXIWAY_MONITOR_INTERVAL" in taxiway("models", "list", ok=False).stderr
 
 
-def test_doctor_names_what_is_missing_and_what_mends_it(taxiway_home: Path) -> None:
+def test_doctor_names_what_is_missing_and_what_mends_it(
+    taxiway_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "BENTO_CLOUD_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     findings = {row["name"]: row for row in json.loads(taxiway("doctor", "--json").stdout)}
     assert findings["python"]["ok"]
     assert findings["jupyterlab extension"]["ok"]
+    # What a cloud lacks is told, and is no fault while nothing is deployed there
+    aws = findings["back end sagemaker"]
+    assert aws["ok"]
+    assert re.match(r"not in use\. (boto3 is not installed|No AWS region is set)\.", aws["found"])
     bare = dict(os.environ, JUPYTER_PATH="", JUPYTER_PREFER_ENV_PATH="0", TAXIWAY_DATABASE_URL="nonsense://x")
     done = subprocess.run(
         [sys.executable, "-m", "taxiway", "doctor", "--json"],

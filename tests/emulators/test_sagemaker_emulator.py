@@ -1,11 +1,9 @@
-"""The SageMaker emulator, driven by boto3 alone: what the back end's tests rely on."""
+"""The SageMaker emulator, driven by boto3 alone: what the back end's tests rely on of endpoints."""
 
 from __future__ import annotations
 
 import functools
-import io
 import json
-import tarfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,87 +11,23 @@ from typing import Any
 
 import pytest
 
-boto3 = pytest.importorskip("boto3", reason="boto3 and moto are in .venv-sagemaker: make test-sagemaker")
+pytest.importorskip("boto3", reason="boto3 and moto are in .venv-sagemaker: make test-sagemaker")
 pytest.importorskip("moto", reason="boto3 and moto are in .venv-sagemaker: make test-sagemaker")
 
 
-from botocore.config import Config  # noqa: E402
-from botocore.exceptions import ClientError  # noqa: E402
+from botocore.exceptions import ClientError
 
-from tests.emulators.sagemaker import SageMakerEmulator  # noqa: E402
-from tests.models import BuiltModel, build_model  # noqa: E402
-from tests.waiting import wait_until  # noqa: E402
+from tests.emulators.sagemaker import SageMakerEmulator
+from tests.emulators.sagemaker.user import Account, impatient, refused
+from tests.models import build_model
+from tests.waiting import wait_until
 
-IMAGE = "taxiway:emulated"
 CAPTURE = {
     "EnableCapture": True,
     "InitialSamplingPercentage": 100,
     "DestinationS3Uri": "s3://left/capture",
     "CaptureOptions": [{"CaptureMode": "InputAndOutput"}],
 }
-
-
-class Account:
-    """A user's clients, and the shortest way to an endpoint."""
-
-    def __init__(self, aws: SageMakerEmulator, built: BuiltModel) -> None:
-        self.aws, self.built = aws, built
-        self.sm, self.runtime = aws.client("sagemaker"), aws.client("sagemaker-runtime")
-        self.s3 = aws.client("s3")
-        self.s3.create_bucket(Bucket="models")
-        packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-            tar.add(built.path, "live")
-        self.s3.put_object(Bucket="models", Key="iris.tar.gz", Body=packed.getvalue())
-        self.body = json.dumps(built.rows(2)).encode()
-
-    def model(self, name: str, **environment: str) -> str:
-        self.sm.create_model(
-            ModelName=name,
-            ExecutionRoleArn=self.aws.role,
-            PrimaryContainer={
-                "Image": IMAGE,
-                "ModelDataUrl": "s3://models/iris.tar.gz",
-                "Environment": environment,
-            },
-        )
-        return name
-
-    def variant(self, name: str = "live", model: str = "iris", **settings: Any) -> dict[str, Any]:
-        base = {"VariantName": name, "ModelName": model}
-        if "ServerlessConfig" not in settings:
-            base |= {"InstanceType": "ml.m5.large", "InitialInstanceCount": 1}  # type: ignore[dict-item]
-        return {**base, **settings}
-
-    def config(self, name: str, *variants: dict[str, Any], **settings: Any) -> str:
-        chosen = list(variants) or [self.variant()]
-        self.sm.create_endpoint_config(EndpointConfigName=name, ProductionVariants=chosen, **settings)
-        return name
-
-    def endpoint(self, name: str, config: str, **settings: Any) -> None:
-        self.sm.create_endpoint(EndpointName=name, EndpointConfigName=config, **settings)
-        assert self.status(name) == "Creating"
-        self.settled(name)
-
-    def status(self, name: str) -> str:
-        return str(self.sm.describe_endpoint(EndpointName=name)["EndpointStatus"])
-
-    def settled(self, name: str) -> dict[str, Any]:
-        wait_until(lambda: self.status(name) in ("InService", "Failed"), f"{name} to settle")
-        return dict(self.sm.describe_endpoint(EndpointName=name))
-
-    def ask(self, name: str, body: bytes | None = None, **settings: Any) -> dict[str, Any]:
-        answer = self.runtime.invoke_endpoint(
-            EndpointName=name,
-            Body=self.body if body is None else body,
-            ContentType="application/json",
-            **settings,
-        )
-        return {**answer, "Body": json.loads(answer["Body"].read())}
-
-    def gone(self, name: str) -> None:
-        self.sm.delete_endpoint(EndpointName=name)
-        wait_until(lambda: name not in self.aws.account()["endpoints"], f"{name} to go")
 
 
 @pytest.fixture(scope="module")
@@ -115,19 +49,6 @@ def nothing_planted(account: Account) -> Iterator[None]:
     yield
     account.aws.release()
     account.aws.renew_credentials()
-
-
-@functools.cache
-def impatient(account: Account) -> Any:
-    """A client that neither tries again nor checks what it sends."""
-    user = account.aws.site.keys.user
-    session = boto3.session.Session(user.id, user.secret, region_name="us-east-1")
-    config = Config(parameter_validation=False, retries={"total_max_attempts": 1})
-    return session.client("sagemaker", endpoint_url=account.aws.site.url, config=config)
-
-
-def refused(code: str, words: str) -> Any:
-    return pytest.raises(ClientError, match=rf"\({code}\).*{words}")
 
 
 def test_an_endpoint_answers_what_its_model_answers(account: Account) -> None:
@@ -328,12 +249,6 @@ def test_a_stuck_endpoint_stays_until_it_is_released(account: Account) -> None:
     account.gone("stuck")
 
 
-def test_only_one_variant_may_have_a_shadow(account: Account) -> None:
-    with refused("ValidationException", "Only one production and one shadow"):
-        two = [account.variant("a"), account.variant("b")]
-        account.config("too-many", *two, ShadowProductionVariants=[account.variant("shadow")])
-
-
 def test_serverless_sleeps_and_wakes(account: Account) -> None:
     memory = {"MemorySizeInMB": 2048, "MaxConcurrency": 1}
     with refused("ValidationException", "MemorySizeInMB"):
@@ -407,77 +322,6 @@ def test_planted_faults_are_what_a_client_sees(account: Account) -> None:
     assert [one["EvalDecision"] for one in simulated] == ["implicitDeny", "allowed"]
 
 
-def test_reads_may_lag_behind(account: Account) -> None:
-    account.aws.stale_reads(0.7)
-    account.config("late")
-    with refused("ValidationException", "Could not find endpoint configuration"):
-        account.sm.describe_endpoint_config(EndpointConfigName="late")
-    wait_until(
-        lambda: account.sm.list_endpoint_configs(NameContains="late")["EndpointConfigs"], "the configuration"
-    )
-
-
-@pytest.mark.parametrize(
-    ("service", "call", "code"),
-    [
-        ("sts", "get_caller_identity", "ExpiredToken"),
-        ("sagemaker", "list_models", "ExpiredTokenException"),
-        ("s3", "list_buckets", "ExpiredToken"),
-    ],
-)
-def test_expired_and_unknown_credentials_are_refused(
-    account: Account, service: str, call: str, code: str
-) -> None:
-    client = account.aws.client(service)
-    getattr(client, call)()
-    account.aws.expire_credentials()
-    with refused(code, "expired"):
-        getattr(client, call)()
-    account.aws.renew_credentials()
-    user = account.aws.site.keys.user
-    unknown = {
-        "sts": "InvalidClientTokenId",
-        "sagemaker": "UnrecognizedClientException",
-        "s3": "InvalidAccessKeyId",
-    }
-    for key, secret, said in (
-        ("AKIANOBODY", user.secret, unknown[service]),
-        (user.id, "wrong", "SignatureDoesNotMatch|InvalidSignatureException"),
-    ):
-        other = boto3.session.Session(key, secret, region_name="us-east-1")
-        with refused(said, ""):
-            getattr(other.client(service, endpoint_url=account.aws.site.url), call)()
-
-
-def test_a_quota_is_kept_and_listed(account: Account) -> None:
-    account.aws.quota("ml.g5.xlarge", 0)
-    account.config("gpu", account.variant(InstanceType="ml.g5.xlarge"))
-    with refused("ResourceLimitExceeded", "'ml.g5.xlarge for endpoint usage' is 0 Instances"):
-        account.sm.create_endpoint(EndpointName="gpu", EndpointConfigName="gpu")
-    pages = account.aws.client("service-quotas").get_paginator("list_service_quotas")
-    listed = {
-        one["QuotaName"]: one["Value"]
-        for page in pages.paginate(ServiceCode="sagemaker")
-        for one in page["Quotas"]
-    }
-    assert listed["ml.g5.xlarge for endpoint usage"] == 0.0
-    assert listed["ml.m5.large for endpoint usage"] > 0
-
-
-def test_a_role_must_trust_sagemaker_and_data_must_be_there(account: Account) -> None:
-    container = {"Image": IMAGE, "ModelDataUrl": "s3://models/iris.tar.gz"}
-    lambdas = account.aws.add_role("OfLambda", "lambda.amazonaws.com")
-    for role in (lambdas, "arn:aws:iam::123456789012:role/Nobody"):
-        with refused("ValidationException", "Could not assume role"):
-            account.sm.create_model(ModelName="m", ExecutionRoleArn=role, PrimaryContainer=container)
-    with refused("ValidationException", "Could not access model data"):
-        account.sm.create_model(
-            ModelName="m",
-            ExecutionRoleArn=account.aws.role,
-            PrimaryContainer={**container, "ModelDataUrl": "s3://models/nothing.tar.gz"},
-        )
-
-
 def test_lists_come_ten_at_a_time_and_tags_stay(account: Account) -> None:
     for number in range(12):
         account.config(f"many-{number}")
@@ -490,33 +334,3 @@ def test_lists_come_ten_at_a_time_and_tags_stay(account: Account) -> None:
     assert tags == [{"Key": "whose", "Value": "mine"}, {"Key": "more", "Value": "1"}]
     assert set(account.aws.account()) >= {"models", "configs", "endpoints", "images", "objects"}
     assert account.aws.account()["endpoints"] == ["plain"]
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"VariantName": "a_b"}, "regular expression pattern"),
-        ({"InstanceType": "ml.m5.colossal"}, "enum value set"),
-        ({"InitialInstanceCount": 0}, "greater than or equal to 1"),
-    ],
-)
-def test_values_are_checked_as_the_service_publishes_them(
-    account: Account, settings: dict[str, Any], words: str
-) -> None:
-    with refused("ValidationException", words):
-        impatient(account).create_endpoint_config(
-            EndpointConfigName="bad", ProductionVariants=[{**account.variant(), **settings}]
-        )
-
-
-def test_autoscaling_is_registered(account: Account) -> None:
-    scaling = account.aws.client("application-autoscaling")
-    target = {
-        "ServiceNamespace": "sagemaker",
-        "ResourceId": "endpoint/plain/variant/live",
-        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
-    }
-    scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=4)
-    assert account.aws.account()["scaling"] == ["endpoint/plain/variant/live"]
-    scaling.deregister_scalable_target(**target)
-    assert account.aws.account()["scaling"] == []

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from taxiway.backends import EndpointRef
 from taxiway_backends.sagemaker.design import (
     SHADOW_VARIANT,
     VARIANT,
@@ -15,9 +16,10 @@ from taxiway_backends.sagemaker.design import (
     prefix,
 )
 from taxiway_backends.sagemaker.refusals import is_missing, is_there_already, told
-from taxiway_backends.sagemaker.session import Session
+from taxiway_backends.sagemaker.session import Service
 
 ENDPOINT_TAG = "taxiway:endpoint"
+OWNER_TAG = "taxiway:owner"
 TOKEN_TAG = "taxiway:token"  # noqa: S105 - the name of a tag
 LIVE_TAG = "taxiway:live"
 SHADOW_TAG = "taxiway:shadow"
@@ -52,6 +54,11 @@ class Native:
     instances: int = 0
     tags: dict[str, str] = field(default_factory=dict)
 
+    def is_of(self, ref: EndpointRef) -> bool:
+        """Tell whether it bears our tag, and no other ledger's."""
+        owner = self.tags.get(OWNER_TAG, "")
+        return self.tags.get(ENDPOINT_TAG) == ref.name and (not owner or ref.owner in ("", owner))
+
     @property
     def wanted(self) -> str:
         """The EndpointConfig that was asked for last."""
@@ -71,22 +78,10 @@ class Native:
         )
 
 
-class Account:
-    """The calls that create, describe and delete.
+class Account(Service):
+    """The calls that create, describe and delete."""
 
-    Parameters
-    ----------
-    session
-        Whose account.
-    """
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-
-    @property
-    def client(self) -> Any:
-        """boto3's client of SageMaker."""
-        return self.session.client("sagemaker")
+    service = "sagemaker"
 
     def endpoint(self, name: str) -> Native | None:
         """Describe the endpoint named as ours is, be it a stranger's; None where there is none."""
@@ -243,14 +238,14 @@ class Account:
                 if not is_missing(error):
                     raise
 
-    def images_in_use(self) -> set[str]:
-        """List the images of all Models that are named as ours are."""
+    def images_in_use(self, but: set[str]) -> set[str]:
+        """List the images of all Models that are named as ours are, but of some."""
         with told("list models"):
             pages = self.client.get_paginator("list_models").paginate(
                 NameContains=prefix("").split("/")[0] + "-"
             )
             names = [entry["ModelName"] for page in pages for entry in page["Models"]]
-        return {self.image_of(name) for name in names}
+        return {self.image_of(name) for name in names if name not in but}
 
 
 def _config(design: Design) -> dict[str, Any]:
@@ -286,6 +281,7 @@ def _variant(design: Design, name: str, role: str) -> dict[str, Any]:
         "InitialInstanceCount": design.instances,
         "ContainerStartupHealthCheckTimeoutInSeconds": design.startup_seconds,
         "ModelDataDownloadTimeoutInSeconds": max(60, design.startup_seconds),
+        **({"InferenceAmiVersion": design.machine} if design.machine else {}),
     }
 
 
@@ -297,6 +293,8 @@ def _tags(design: Design, token: str) -> list[dict[str, str]]:
     values = {ENDPOINT_TAG: design.endpoint, TOKEN_TAG: token[:_MOST_TOKEN], LIVE_TAG: design.live}
     if design.shadow:
         values[SHADOW_TAG] = design.shadow
+    if design.owner:
+        values[OWNER_TAG] = design.owner
     return [{"Key": key, "Value": value} for key, value in values.items()]
 
 

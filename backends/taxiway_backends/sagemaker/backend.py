@@ -38,7 +38,7 @@ from taxiway_backends.sagemaker.choices import Choices
 from taxiway_backends.sagemaker.design import Design
 from taxiway_backends.sagemaker.place import Place
 from taxiway_backends.sagemaker.refusals import AwsError
-from taxiway_backends.sagemaker.rollout import Rollout, refuse_stranger
+from taxiway_backends.sagemaker.rollout import Rollout
 from taxiway_backends.sagemaker.session import Session
 
 STUCK_SECONDS = 4500.0  # an hour is the longest that SageMaker waits for a container
@@ -114,7 +114,7 @@ class SageMakerBackend:
         place = self._place(chosen.region, chosen.bucket)
         after = self._design(place, spec, chosen)
         native = place.account.endpoint(spec.name)
-        refuse_stranger(native, spec.name)
+        self._rollout(place).refuse_stranger(native, spec.ref)
         before = None
         if native is not None and native.status != "Deleting":
             before = place.storage.design(spec.name, native.wanted or native.config)
@@ -134,7 +134,7 @@ class SageMakerBackend:
             wanted = self._design(place, spec, chosen)
             self._remember(spec.name, chosen)
             self._rollout(place).apply(wanted, spec.routing, token)
-        return self._seen_after(spec.name)
+        return self._seen_after(spec.ref)
 
     def route(self, ref: EndpointRef, routing: Routing, *, token: str) -> Observation:
         """Change the live and the shadow Model, everything else being as it is.
@@ -147,7 +147,7 @@ class SageMakerBackend:
         place = self._find(ref.name)
         with place.kept_fresh():
             native = place.account.endpoint(ref.name)
-            refuse_stranger(native, ref.name)
+            self._rollout(place).refuse_stranger(native, ref)
             before = None
             if native is not None and native.status != "Deleting":
                 before = place.storage.design(ref.name, native.wanted or native.config)
@@ -158,16 +158,16 @@ class SageMakerBackend:
             design.check_routing(routing)
             wanted = before.routed(routing)
             if place.images.is_ours(before.image):
-                wanted = replace(wanted, image=place.images.uri(routing.live.path))
+                wanted = replace(wanted, image=place.images.uri(routing.live.path, gpu=before.gpu))
             self._rollout(place).apply(wanted, routing, token)
-        return self._seen_after(ref.name)
+        return self._seen_after(ref)
 
     def observe(self, ref: EndpointRef) -> Observation:
         """Look at the endpoint; what AWS does not tell is UNKNOWN."""
         try:
             place = self._find(ref.name)
             with place.kept_fresh():
-                return self._look(place, ref.name)
+                return self._look(place, ref)
         except AwsError as error:
             return observation.unknown(error, self._spool(ref.name))
 
@@ -181,7 +181,7 @@ class SageMakerBackend:
 
         def is_there() -> bool:
             native = place.account.endpoint(ref.name)
-            return native is not None and observation.is_ours(native, ref.name)
+            return native is not None and native.is_of(ref)
 
         return log.follow(place.session, ref.name, is_there, since)
 
@@ -189,9 +189,9 @@ class SageMakerBackend:
         """Delete all that is ours of the endpoint; its prediction log is brought here first."""
         place = self._find(ref.name)
         with place.kept_fresh():
-            self._rollout(place).destroy(ref.name)
+            ours = self._rollout(place).destroy(ref)
             self._settled.pop(ref.name, None)
-            if not place.storage.is_empty(ref.name):
+            if ours and not place.storage.is_empty(ref.name):
                 self.collect(ref, self._spool(ref.name))
         return self.observe(ref)
 
@@ -207,13 +207,14 @@ class SageMakerBackend:
         """Invoke the endpoint with the user's credentials."""
         place = self._find(ref.name)
         with place.kept_fresh():
-            return asking.ask(place.storage, self._in_service(place, ref.name), body, headers)
+            return asking.ask(place.storage, self._in_service(place, ref), body, headers)
 
     def metrics(self, ref: EndpointRef, *, minutes: int = 60) -> dict[str, float]:
         """Give SageMaker's own figures; see ``scaling.measure``."""
         return scaling.measure(self._find(ref.name).session, ref.name, minutes=minutes)
 
-    def _look(self, place: Place, name: str) -> Observation:
+    def _look(self, place: Place, ref: EndpointRef) -> Observation:
+        name = ref.name
         native = place.account.endpoint(name)
         if native is None:
             self._settled.pop(name, None)
@@ -222,8 +223,8 @@ class SageMakerBackend:
                 if place.storage.is_empty(name)
                 else observation.leftover(self._spool(name))
             )
-        if not observation.is_ours(native, name):
-            return observation.strange(name)
+        if not native.is_of(ref):
+            return observation.strange(native)
         seen = place.observer.look(native, name, self._spool(name))
         if seen.status is Status.READY:
             return replace(seen, notes=self._settle(place, name, native))
@@ -240,20 +241,21 @@ class SageMakerBackend:
             self._settled[name] = native.config
         return design.cost_notes(None, found)
 
-    def _in_service(self, place: Place, name: str) -> Design:
+    def _in_service(self, place: Place, ref: EndpointRef) -> Design:
         """Give the design of the endpoint that is asked; looked up once for each."""
+        name = ref.name
         if name not in self._asked:
             native = place.account.endpoint(name)
-            found = native and place.storage.design(name, native.config)
+            found = native and native.is_of(ref) and place.storage.design(name, native.config)
             if not found:
                 raise RequestError(f"There is no endpoint {name!r} on SageMaker.", hint="Deploy it first.")
             self._asked[name] = found
         return self._asked[name]
 
-    def _seen_after(self, name: str) -> Observation:
+    def _seen_after(self, ref: EndpointRef) -> Observation:
         """Look after a change: an endpoint that AWS does not show yet is on its way."""
-        self._asked.pop(name, None)
-        seen = self.observe(EndpointRef(name))
+        self._asked.pop(ref.name, None)
+        seen = self.observe(ref)
         if seen.status is Status.ABSENT or seen.native == observation.DELETED:
             now = datetime.now(UTC)
             return Observation(
@@ -262,9 +264,15 @@ class SageMakerBackend:
         return seen
 
     def _design(self, place: Place, spec: EndpointSpec, chosen: Choices) -> Design:
-        image = chosen.image or place.images.uri(spec.routing.live.path)
+        model, gpu = spec.routing.live.path, design.needs_gpu(spec, chosen)
+        image, machine = chosen.image, chosen.machine
+        if not image:
+            image = place.images.uri(model, gpu=gpu)
+            machine = machine or (place.images.machine(model) if gpu else "")
         role = place.session.role(chosen.role)
-        return design.design(spec, chosen, image=image, role=role, bucket=place.storage.bucket)
+        return design.design(
+            spec, chosen, image=image, machine=machine, role=role, bucket=place.storage.bucket
+        )
 
     def _rollout(self, place: Place) -> Rollout:
         return Rollout(place.account, place.storage, place.images, self._leave_seconds)

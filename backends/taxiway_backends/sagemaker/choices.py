@@ -48,6 +48,9 @@ class Choices:
         Where Models and the prediction log lie; SageMaker's default bucket if not given.
     image
         The URI of an image that was built elsewhere; else one is built and pushed.
+    machine
+        SageMaker's ``InferenceAmiVersion`` of instances with a GPU, which decides on their driver; the one
+        that fits the image if not given.
     startup_seconds
         How long a container may take until it answers, from 60 to 3600.
     """
@@ -64,6 +67,7 @@ class Choices:
     region: str = ""
     bucket: str = ""
     image: str = ""
+    machine: str = ""
     startup_seconds: int = 600
 
 

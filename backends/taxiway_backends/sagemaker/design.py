@@ -9,7 +9,7 @@ import shlex
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from taxiway.backends import Bake, EndpointSpec, ModelRef, Resources, Routing
+from taxiway.backends import Bake, EndpointRef, EndpointSpec, ModelRef, Resources, Routing
 from taxiway.errors import InputError, NotFoundError, UnsupportedError
 from taxiway_backends.sagemaker import choices as choosing
 from taxiway_backends.sagemaker import prices
@@ -40,6 +40,12 @@ class Design:
         As SageMaker is given them.
     environment
         Of the containers, beyond what every one gets.
+    gpu
+        Whether the image has what a GPU needs.
+    machine
+        What its instances run; empty for SageMaker's own choice.
+    owner
+        The ledger that asks for it.
     """
 
     endpoint: str
@@ -60,6 +66,14 @@ class Design:
     bake: Bake | None = None
     startup_seconds: int = 600
     environment: dict[str, str] = field(default_factory=dict)
+    gpu: bool = False
+    machine: str = ""
+    owner: str = ""
+
+    @property
+    def ref(self) -> EndpointRef:
+        """Which endpoint it is of."""
+        return EndpointRef(self.endpoint, self.owner)
 
     @property
     def digest(self) -> str:
@@ -144,9 +158,14 @@ def spool_prefix(endpoint: str) -> str:
     return f"{prefix(endpoint)}spool/"
 
 
+def designs_prefix(endpoint: str) -> str:
+    """Give the beginning of the S3 objects in which designs are written down."""
+    return f"{prefix(endpoint)}designs/"
+
+
 def design_key(endpoint: str, digest: str) -> str:
     """Name the S3 object in which a design is written down."""
-    return f"{prefix(endpoint)}designs/{digest}.json"
+    return f"{designs_prefix(endpoint)}{digest}.json"
 
 
 def check_name(name: str) -> None:
@@ -170,7 +189,21 @@ def require_files(model: ModelRef) -> None:
         raise NotFoundError(f"{model.tag} has no files in {model.path}.", hint="Package the model again.")
 
 
-def design(spec: EndpointSpec, chosen: Choices, *, image: str, role: str, bucket: str) -> Design:
+def instance_type(spec: EndpointSpec, chosen: Choices) -> str:
+    """Name the type of the instances; empty for a serverless endpoint."""
+    if chosen.mode == "serverless":
+        return ""
+    return chosen.instance_type or (choosing.GPU_DEFAULT if spec.device == "gpu" else choosing.CPU_DEFAULT)
+
+
+def needs_gpu(spec: EndpointSpec, chosen: Choices) -> bool:
+    """Tell whether the image is to have what a GPU needs."""
+    return spec.device != "cpu" and choosing.is_gpu(instance_type(spec, chosen))
+
+
+def design(
+    spec: EndpointSpec, chosen: Choices, *, image: str, machine: str, role: str, bucket: str
+) -> Design:
     """Say what an endpoint is to be.
 
     Raises
@@ -189,10 +222,11 @@ def design(spec: EndpointSpec, chosen: Choices, *, image: str, role: str, bucket
             f"SageMaker cannot do this: {lacks[0]}.", hint="Leave it out, or deploy elsewhere."
         )
     serverless = chosen.mode == "serverless"
-    kind = chosen.instance_type or (choosing.GPU_DEFAULT if spec.device == "gpu" else choosing.CPU_DEFAULT)
     options = [
         word for kind_action in sorted(spec.policies.items()) for word in ("--policy", "=".join(kind_action))
     ]
+    if spec.device != "auto":  # a GPU that is demanded is paid for: a CPU does not stand in for it
+        options += ["--device", "cuda" if spec.device == "gpu" else "cpu"]
     instances = 1 if serverless else spec.workers
     if chosen.autoscale:
         instances = min(max(instances, chosen.autoscale[0], 1), chosen.autoscale[1])
@@ -205,7 +239,7 @@ def design(spec: EndpointSpec, chosen: Choices, *, image: str, role: str, bucket
         role=role,
         bucket=bucket,
         mode=chosen.mode,
-        instance_type="" if serverless else kind,
+        instance_type=instance_type(spec, chosen),
         instances=instances,
         memory_mb=chosen.memory_mb if serverless else 0,
         max_concurrency=min(chosen.max_concurrency, 200) if serverless else 0,
@@ -216,6 +250,9 @@ def design(spec: EndpointSpec, chosen: Choices, *, image: str, role: str, bucket
         bake=spec.bake if realtime else None,
         startup_seconds=0 if serverless else chosen.startup_seconds,
         environment={"TAXIWAY_SERVING_OPTIONS": shlex.join(options)} if options else {},
+        gpu=needs_gpu(spec, chosen),
+        machine=machine,
+        owner=spec.owner,
     )
 
 
@@ -255,7 +292,7 @@ def differences(before: Design | None, after: Design) -> tuple[str, ...]:
         changes.append(f"shadow: {before.shadow or 'none'} → {after.shadow or 'none'}")
     for one in fields(Design):
         old, new = getattr(before, one.name), getattr(after, one.name)
-        if one.name not in ("endpoint", "live", "shadow") and old != new:
+        if one.name not in ("endpoint", "live", "shadow", "owner") and old != new:
             changes.append(f"{one.name}: {_brief(old)} → {_brief(new)}")
     return tuple(changes)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from taxiway_backends.sagemaker.refusals import AwsError, is_missing, is_there_already, told
-from taxiway_backends.sagemaker.session import Session
+from taxiway_backends.sagemaker.session import Service, Session
 
 if TYPE_CHECKING:
     from taxiway_backends.sagemaker.image import Registry
@@ -20,35 +21,39 @@ _TAG_DIGITS = 16  # as many as the image module tags its images with
 #: What SageMaker takes, compressed or not.
 LARGEST_BYTES = 10 * 10**9
 
+#: By the major version of CUDA that their driver knows.
+MACHINES = {"12": "al2-ami-sagemaker-inference-gpu-3-1", "13": "al2023-ami-sagemaker-inference-gpu-4-1"}
+
 log = logging.getLogger("taxiway.sagemaker")
 _building = threading.Lock()
 
 
-class Images:
-    """Our repository in ECR.
+class Images(Service):
+    """Our repository in ECR."""
 
-    Parameters
-    ----------
-    session
-        Whose account.
-    """
+    service = "ecr"
 
     def __init__(self, session: Session) -> None:
-        self.session = session
+        super().__init__(session)
         self._host = ""
 
-    @property
-    def client(self) -> Any:
-        """boto3's client of ECR."""
-        return self.session.client("ecr")
-
-    def uri(self, model: Path) -> str:
+    def uri(self, model: Path, *, gpu: bool = False) -> str:
         """Name the image of a Model's environment, whether it is there or not."""
         from taxiway_backends.sagemaker import image
 
         if not self._host:
             self._host = self._login().url.rpartition("//")[2]
-        return f"{self._host}/{REPOSITORY}:{image.lock_digest(model)[:_TAG_DIGITS]}"
+        return f"{self._host}/{REPOSITORY}:{image.lock_digest(model, gpu=gpu)[:_TAG_DIGITS]}"
+
+    def machine(self, model: Path) -> str:
+        """Name the system of an instance with a GPU: its driver must know the image's CUDA.
+
+        The one that SageMaker takes by itself has, for many types, a driver for CUDA 11 only. Names and
+        drivers are those of the documentation of ``ProductionVariant``, ``InferenceAmiVersion``.
+        """
+        from taxiway_backends.sagemaker import image
+
+        return MACHINES.get(image.cuda(model), "")
 
     def is_ours(self, uri: str) -> bool:
         """Tell whether an image is one that we push."""
@@ -67,24 +72,33 @@ class Images:
                 raise
         return True
 
-    def provide(self, uri: str, model: Path) -> None:
-        """Build, try out and push an image of ours that is not in ECR yet."""
+    def provide(self, uri: str, model: Path, *, gpu: bool, note: Callable[[], None]) -> None:
+        """Build, try out and push an image of ours that is not in ECR yet.
+
+        Parameters
+        ----------
+        gpu
+            Whether it has what a GPU needs.
+        note
+            Called before the push: it writes down who uses the image, so that it can be removed again.
+        """
         if not self.is_ours(uri):
             return
         with _building:
             if not self.is_there(uri):
-                self._push(model)
+                self._push(model, gpu, note)
 
-    def _push(self, model: Path) -> None:
+    def _push(self, model: Path, gpu: bool, note: Callable[[], None]) -> None:
         from taxiway_backends.sagemaker import image
 
-        built = image.build(model, progress=_progress)
+        built = image.build(model, gpu=gpu, progress=_progress)
         if built.size_bytes > LARGEST_BYTES:
             raise AwsError(
                 f"The image of {built.size_bytes / 1e9:.1f} GB is too large: SageMaker takes 10 GB.",
                 hint="Package the model with fewer dependencies.",
             )
         image.try_out(built, model, progress=_progress)
+        note()
         with told(f"make the repository {REPOSITORY}"):
             try:
                 self.client.create_repository(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from taxiway.backends import Observation, Status
 from taxiway_backends.sagemaker import log
-from taxiway_backends.sagemaker.account import ENDPOINT_TAG, LIVE_TAG, SHADOW_TAG, UNDER_WAY, Account, Native
+from taxiway_backends.sagemaker.account import LIVE_TAG, OWNER_TAG, SHADOW_TAG, UNDER_WAY, Account, Native
 from taxiway_backends.sagemaker.design import native_name
 from taxiway_backends.sagemaker.refusals import AwsError
 
@@ -118,13 +118,14 @@ def absent() -> Observation:
     return Observation(Status.ABSENT, datetime.now(UTC))
 
 
-def strange(endpoint: str) -> Observation:
+def strange(native: Native) -> Observation:
     """Say that the endpoint of that name is somebody else's."""
+    whose = "of another Taxiway" if OWNER_TAG in native.tags else "not made by Taxiway"
     return Observation(
         Status.ABSENT,
         datetime.now(UTC),
         native="not ours",
-        reason=f"The endpoint {native_name(endpoint)} was not made by Taxiway, and is left alone.",
+        reason=f"The endpoint {native.name} is {whose}, and is left alone.",
     )
 
 
@@ -144,11 +145,6 @@ def unknown(error: AwsError, spool: Path) -> Observation:
     return Observation(
         Status.UNKNOWN, datetime.now(UTC), native=error.code, reason=error.message, spool=spool
     )
-
-
-def is_ours(native: Native, endpoint: str) -> bool:
-    """Tell whether an endpoint bears our tag."""
-    return native.tags.get(ENDPOINT_TAG) == endpoint
 
 
 def _with_words(text: str, words: str) -> str:

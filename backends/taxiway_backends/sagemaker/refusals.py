@@ -52,9 +52,14 @@ def told(doing: str) -> Iterator[None]:
     Raises
     ------
     AwsError
-        Whatever botocore raised.
+        Whatever botocore raised; or it is not installed.
     """
-    from botocore.exceptions import BotoCoreError, ClientError
+    try:
+        from botocore.exceptions import BotoCoreError, ClientError
+    except ImportError as error:
+        raise AwsError(
+            "boto3 is not installed.", hint="Install it: pip install 'taxiway[sagemaker]'."
+        ) from error
 
     try:
         yield

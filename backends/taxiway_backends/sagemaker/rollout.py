@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from taxiway.backends import Routing
+from taxiway.backends import EndpointRef, Routing
 from taxiway.errors import ConflictError
 from taxiway_backends.sagemaker import log, scaling
-from taxiway_backends.sagemaker.account import ENDPOINT_TAG, TOKEN_TAG, UNDER_WAY, Account, Native
-from taxiway_backends.sagemaker.design import Design, native_name
+from taxiway_backends.sagemaker.account import OWNER_TAG, TOKEN_TAG, UNDER_WAY, Account, Native
+from taxiway_backends.sagemaker.design import Design, native_name, prefix
 from taxiway_backends.sagemaker.images import Images
 from taxiway_backends.sagemaker.refusals import AwsError, is_busy, is_missing
 from taxiway_backends.sagemaker.storage import Storage
@@ -47,7 +47,7 @@ class Rollout:
             AWS refused a step.
         """
         native = self._account.endpoint(design.endpoint)
-        refuse_stranger(native, design.endpoint)
+        self.refuse_stranger(native, design.ref)
         if native is None:
             self._prepare(design, routing, token)
             self._account.start(design, token)
@@ -81,8 +81,9 @@ class Rollout:
 
     def _prepare(self, design: Design, routing: Routing, token: str) -> None:
         """Make all that the endpoint needs; whatever is there already is the same, by its name."""
-        self._images.provide(design.image, routing.live.path)
-        self._storage.make()
+        self._images.provide(
+            design.image, routing.live.path, gpu=design.gpu, note=lambda: self._storage.write(design)
+        )
         self._storage.upload(design, routing)
         self._account.create(design, token)
 
@@ -98,35 +99,66 @@ class Rollout:
                 self._account.remove(kind, name)
         self._storage.reap(design.endpoint, design)
 
-    def destroy(self, endpoint: str) -> None:
-        """Delete all that is ours of an endpoint, but the prediction log; wait for its end for a while."""
-        native = self._account.endpoint(endpoint)
-        if native is not None and native.tags.get(ENDPOINT_TAG) != endpoint:
-            native = None
-        owned = self._account.owned(endpoint)
-        if native is None and not owned and self._storage.is_empty(endpoint):
-            return
-        scaling.unscale(self._session, endpoint)
+    def destroy(self, ref: EndpointRef) -> bool:
+        """Delete all that is ours of an endpoint, but the prediction log; wait for its end for a while.
+
+        Its images go before what names them: killed at any moment, it is brought to its end the next time.
+
+        Returns
+        -------
+        bool
+            Whether the endpoint is ours, and not a stranger's, of which nothing is touched.
+        """
+        native = self._account.endpoint(ref.name)
+        if self._is_strangers(native, ref):
+            return False
+        owned = self._account.owned(ref.name)
+        if native is None and not owned and self._storage.is_empty(ref.name):
+            return True
+        scaling.unscale(self._session, ref.name)
         if native is not None:
-            self._delete(endpoint)
-        images = self._used_images([name for kind, name in owned if kind == "model"])
+            self._delete(ref.name)
+            self._await_absence(ref.name)
+        self._remove_images(ref.name, {name for kind, name in owned if kind == "model"})
         for kind, name in owned:
             self._account.remove(kind, name)
-        if native is not None:
-            self._await_absence(endpoint)
-        scaling.remove_alarms(self._session, endpoint)
-        for image in images - self._account.images_in_use():
-            self._images.remove(image)
-        log.remove(self._session, endpoint)
+        scaling.remove_alarms(self._session, ref.name)
+        log.remove(self._session, ref.name)
         if self._storage.is_there():
-            self._storage.reap(endpoint, None)
+            self._storage.reap(ref.name, None)
+        return True
 
-    def _used_images(self, models: list[str]) -> set[str]:
-        found = set()
-        for name in models:
-            if uri := self._account.image_of(name):
-                found.add(uri)
-        return found
+    def _remove_images(self, endpoint: str, models: set[str]) -> None:
+        """Remove the images that an endpoint used and none does any more."""
+        images = {design.image for design in self._storage.designs(endpoint)}
+        images |= {image for model in models if (image := self._account.image_of(model))}
+        if images:
+            for image in images - self._account.images_in_use(models):
+                self._images.remove(image)
+
+    def refuse_stranger(self, native: Native | None, ref: EndpointRef) -> None:
+        """Raise ConflictError where an endpoint of that name is not ours: it is never touched."""
+        if not self._is_strangers(native, ref):
+            return
+        name = native_name(ref.name)
+        if native is not None and OWNER_TAG not in native.tags:
+            raise ConflictError(
+                f"There is an endpoint {name} in this account that Taxiway did not make.",
+                hint="Choose another name, or delete that endpoint yourself.",
+            )
+        raise ConflictError(
+            f"There is an endpoint {name} in this account that another Taxiway made.",
+            hint="Choose another name; if that Taxiway's ledger is lost, remove the endpoint's tag "
+            f"{OWNER_TAG}, or what lies under {prefix(ref.name)} in {self._storage.bucket}.",
+        )
+
+    def _is_strangers(self, native: Native | None, ref: EndpointRef) -> bool:
+        """Tell whose it is: by its tags; where there is no endpoint (yet, any more), by its designs in S3."""
+        if native is not None:
+            return not native.is_of(ref)
+        if not ref.owner:
+            return False
+        return any(one.owner not in ("", ref.owner) for one in self._storage.designs(ref.name))
 
     def _delete(self, endpoint: str) -> None:
         """Ask for the endpoint's deletion; one that is just being changed is waited for."""
@@ -147,15 +179,6 @@ class Rollout:
         deadline = time.monotonic() + self._leave_seconds
         while self._account.endpoint(endpoint) is not None and time.monotonic() < deadline:
             time.sleep(LOOK_SECONDS / 4)
-
-
-def refuse_stranger(native: Native | None, endpoint: str) -> None:
-    """Raise ConflictError where an endpoint of that name is not ours: it is never touched."""
-    if native is not None and native.tags.get(ENDPOINT_TAG) != endpoint:
-        raise ConflictError(
-            f"There is an endpoint {native_name(endpoint)} in this account that Taxiway did not make.",
-            hint="Choose another name, or delete that endpoint yourself.",
-        )
 
 
 def _was_tried(native: Native, design: Design, token: str) -> bool:

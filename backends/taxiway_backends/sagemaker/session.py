@@ -7,7 +7,7 @@ import json
 import os
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 from taxiway.errors import InputError
@@ -165,6 +165,15 @@ class Session:
             return ""
         if said.get("ExecutionRoleArn"):
             return str(said["ExecutionRoleArn"])
+        try:
+            return self._described_role(said)
+        except CredentialsError:
+            raise
+        except AwsError:  # not every role may look; in Studio, whoever asks is that role
+            return ""
+
+    def _described_role(self, said: dict[str, Any]) -> str:
+        """Ask as the SageMaker SDK does: the notebook, or else the user's profile, or else its domain."""
         client = self.client("sagemaker")
         with told("read the role of this notebook"):
             if not (domain := said.get("DomainId")):
@@ -179,8 +188,9 @@ class Session:
             if settings.get("ExecutionRole"):
                 return str(settings["ExecutionRole"])
             whole = client.describe_domain(DomainId=domain)
-        shared = "DefaultSpaceSettings" if said.get("SpaceName") else "DefaultUserSettings"
-        return str(whole.get(shared, {}).get("ExecutionRole", ""))
+        # A space that is shared is nobody's: only there the space's own default counts
+        default = "DefaultUserSettings" if said.get("UserProfileName") else "DefaultSpaceSettings"
+        return str(whole.get(default, {}).get("ExecutionRole", ""))
 
     def _own_role(self) -> str:
         """Take the role of whoever asks, where it is one that SageMaker may take on as well."""
@@ -200,12 +210,7 @@ class Session:
     def _session(self) -> Any:
         with self._lock:
             if self._boto is None:
-                try:
-                    import boto3
-                except ImportError as error:
-                    raise AwsError(
-                        "boto3 is not installed.", hint="Install it: pip install 'taxiway[sagemaker]'."
-                    ) from error
+                import boto3
 
                 region = self._given or None
                 made = boto3.session.Session(region_name=region)
@@ -213,6 +218,26 @@ class Session:
                     made = boto3.session.Session(region_name=found)
                 self._boto = made
             return self._boto
+
+
+class Service:
+    """What is asked of one service of AWS.
+
+    Parameters
+    ----------
+    session
+        Whose account.
+    """
+
+    service: ClassVar[str]
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    @property
+    def client(self) -> Any:
+        """boto3's client of the service."""
+        return self.session.client(self.service)
 
 
 def studio() -> dict[str, Any]:

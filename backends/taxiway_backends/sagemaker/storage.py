@@ -7,17 +7,16 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from taxiway.backends import ModelRef, Routing
-from taxiway_backends.sagemaker.design import Design, design_key, prefix
+from taxiway_backends.sagemaker.design import Design, design_key, designs_prefix, models_prefix, prefix
 from taxiway_backends.sagemaker.refusals import AwsError, is_missing, is_there_already, told
-from taxiway_backends.sagemaker.session import Session
+from taxiway_backends.sagemaker.session import Service, Session
 
 _MOST_DELETED = 1000
 
 
-class Storage:
+class Storage(Service):
     """The objects of one bucket.
 
     Parameters
@@ -28,19 +27,16 @@ class Storage:
         Its name; empty for SageMaker's default bucket, which execution roles may usually read.
     """
 
+    service = "s3"
+
     def __init__(self, session: Session, bucket: str = "") -> None:
-        self.session = session
+        super().__init__(session)
         self._bucket = bucket
 
     @property
     def bucket(self) -> str:
         """The bucket's name."""
         return self._bucket or f"sagemaker-{self.session.region}-{self.session.account}"
-
-    @property
-    def client(self) -> Any:
-        """boto3's client of S3."""
-        return self.session.client("s3")
 
     def is_there(self) -> bool:
         """Tell whether the bucket is there and can be used.
@@ -76,8 +72,20 @@ class Storage:
                 if not is_there_already(error):
                     raise
 
+    def write(self, design: Design) -> None:
+        """Write a design down; the bucket is made where it is not there."""
+        self.make()
+        with told("write the endpoint's design to S3"):
+            self.client.put_object(
+                Bucket=self.bucket,
+                Key=design_key(design.endpoint, design.digest),
+                Body=design.to_json().encode(),
+                ContentType="application/json",
+            )
+
     def upload(self, design: Design, routing: Routing) -> None:
-        """Put the archives of a design's Models, and the design, where they are not there yet."""
+        """Put the design, and the archives of its Models where they are not there yet."""
+        self.write(design)
         live, shadow = routing.live, routing.shadow
         wanted = {
             design.archive(): {"live": live} | ({"shadow": shadow} if shadow and not design.native else {})
@@ -92,17 +100,17 @@ class Storage:
                 pack(archive, folders)
                 with told(f"upload {key}"):
                     self.client.upload_file(str(archive), self.bucket, key)
-        with told("write the endpoint's design to S3"):
-            self.client.put_object(
-                Bucket=self.bucket,
-                Key=design_key(design.endpoint, design.digest),
-                Body=design.to_json().encode(),
-                ContentType="application/json",
-            )
 
     def design(self, endpoint: str, config: str) -> Design | None:
         """Read the design of an EndpointConfig; None where it was not written by us."""
-        key = design_key(endpoint, config.rsplit("-", 1)[-1])
+        return self._read(design_key(endpoint, config.rsplit("-", 1)[-1]))
+
+    def designs(self, endpoint: str) -> list[Design]:
+        """Read all designs of an endpoint that are kept."""
+        found = [self._read(key) for key in self.keys(designs_prefix(endpoint))]
+        return [design for design in found if design is not None]
+
+    def _read(self, key: str) -> Design | None:
         with told("read the endpoint's design from S3"):
             try:
                 return Design.from_json(self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
@@ -141,16 +149,22 @@ class Storage:
                 self.client.delete_objects(Bucket=self.bucket, Delete={"Objects": chosen, "Quiet": True})
 
     def reap(self, endpoint: str, kept: Design | None) -> None:
-        """Delete archives and designs that no kept design needs; the prediction log stays."""
-        needed = set()
-        if kept is not None:
-            needed = {design_key(endpoint, kept.digest), kept.archive(), kept.archive("shadow")}
-        found = [
-            key
-            for kind in ("models/", "designs/", *(() if kept else ("async/",)))
-            for key in self.keys(prefix(endpoint) + kind)
+        """Delete archives and designs that no kept design needs; the prediction log stays.
+
+        A design of another image stays as long as the endpoint: it is what tells of that image.
+        """
+        if kept is None:
+            beginnings = (models_prefix(endpoint), designs_prefix(endpoint), f"{prefix(endpoint)}async/")
+            self.delete([key for beginning in beginnings for key in self.keys(beginning)])
+            return
+        archives = {kept.archive(), kept.archive("shadow")}
+        old = [key for key in self.keys(models_prefix(endpoint)) if key not in archives]
+        old += [
+            design_key(endpoint, one.digest)
+            for one in self.designs(endpoint)
+            if one.image == kept.image and one.digest != kept.digest
         ]
-        self.delete([key for key in found if key not in needed])
+        self.delete(old)
 
     def _has(self, key: str) -> bool:
         with told(f"look for {key}"):

@@ -6,7 +6,8 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
+from functools import partial
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def examine() -> list[dict[str, Any]]:
         "ledger": _ledger,
         "agent": _agent,
         "back end local": _local,
+        **{f"back end {name}": partial(_far, name) for name in _far_ones()},
         "kernel": _kernel,
         "jupyterlab extension": _labextension,
         "jupyter server extension": _server_extension,
@@ -114,6 +116,24 @@ def _local() -> tuple[bool, str, str]:
     if not diagnosis.ok:
         return False, diagnosis.problems[0][0], diagnosis.problems[0][1]
     return True, ", ".join(f"{key} {value}" for key, value in diagnosis.facts.items()), ""
+
+
+def _far_ones() -> list[str]:
+    return sorted({entry.name for entry in entry_points(group="taxiway.backends")} - {"local"})
+
+
+def _far(name: str) -> tuple[bool, str, str]:
+    """Look at a back end in a cloud: what it lacks is a fault only where an endpoint is to be on it."""
+    from taxiway.control.reconcile import backend
+    from taxiway.control.views import endpoints
+
+    diagnosis = backend(name).check()
+    if diagnosis.ok:
+        return True, ", ".join(f"{key} {value}" for key, value in diagnosis.facts.items()), ""
+    problem, remedy = diagnosis.problems[0]
+    if any(row["backend"] == name for row in endpoints()):
+        return False, problem, remedy
+    return True, f"not in use. {problem} {remedy}", ""
 
 
 def _kernel() -> tuple[bool, str, str]:

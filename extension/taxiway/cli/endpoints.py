@@ -182,6 +182,27 @@ def endpoints_logs(
         print(f"{when}{line.source} {line.text}", flush=follow)
 
 
+@endpoints_app.command("metrics")
+def endpoints_metrics(
+    endpoint: EndpointName,
+    minutes: Annotated[int, typer.Option(help="How far back.", min=1)] = 60,
+    json_: Json = False,
+) -> None:
+    """Print the figures that the back end itself keeps of an endpoint, as a cloud does."""
+    from taxiway.control import api
+
+    found = api.metrics(endpoint, minutes=minutes)
+    if json_:
+        return show.as_json(found)
+    show.table(
+        [{"name": name, "value": value} for name, value in found.items()],
+        {"METRIC": "name", f"LAST {minutes} MINUTES": "value"},
+        empty=f"The back end has no figures of {endpoint} in the last {minutes} minutes; "
+        f"`taxiway endpoints show {endpoint}` has Taxiway's own.",
+    )
+    return None
+
+
 @endpoints_app.command("delete")
 def endpoints_delete(
     endpoint: EndpointName, yes: Annotated[bool, typer.Option("--yes", "-y")] = False

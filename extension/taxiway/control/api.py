@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from taxiway.backends import Configurable, EndpointRef, EndpointSpec, Routing
+from taxiway.backends import Configurable, EndpointRef, EndpointSpec, Measuring, Routing
 from taxiway.control import agent_process, desired, options
 from taxiway.control.endpoint import Endpoint
 from taxiway.control.ledger import actor, ledger
@@ -210,6 +210,7 @@ def plan(
             workers=workers or (existing.workers if existing else 1),
             port=existing.port if existing else 0,
             policies=dict(policies if policies is not None else existing.policies if existing else {}),
+            owner=ledger().identity,
             **options.fields(wanted),
         )
     )
@@ -227,7 +228,30 @@ def logs(name: str, *, follow: bool = False) -> Iterator[LogLine]:
 
     with ledger().reading() as session:
         row = desired.get(session, name)
-    return backend(row.backend).logs(EndpointRef(name), follow=follow)
+    return backend(row.backend).logs(EndpointRef(name, ledger().identity), follow=follow)
+
+
+def metrics(name: str, *, minutes: int = 60) -> dict[str, float]:
+    """Give the figures that the back end of an endpoint keeps of it; empty where it keeps none.
+
+    Parameters
+    ----------
+    minutes
+        How far back.
+
+    Returns
+    -------
+    dict
+        See ``taxiway.backends.Measuring``.
+    """
+    from taxiway.control.reconcile import backend
+
+    with ledger().reading() as session:
+        row = desired.get(session, name)
+    target = backend(row.backend)
+    if not isinstance(target, Measuring):
+        return {}
+    return target.metrics(EndpointRef(name, ledger().identity), minutes=minutes)
 
 
 def _options_of(name: str) -> options.Options:

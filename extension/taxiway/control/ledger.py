@@ -21,6 +21,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, Oper
 from sqlalchemy.orm import Session
 
 from taxiway.control import holders
+from taxiway.control.bell import Bell
 from taxiway.control.tables import EventRow, Table
 from taxiway.errors import CorruptionError, InputError, TaxiwayError
 from taxiway.settings import settings
@@ -71,9 +72,11 @@ class Ledger:
         parsed = _address(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             self.engine = _sqlite(parsed, Path(parsed.database))
+            self.bell = Bell(Path(f"{parsed.database}.bell"))
             reading: dict[str, Any] = {}
         else:
             self.engine = _postgresql(parsed)
+            self.bell = Bell(None)
             # All queries of one session see one state, as SQLite's do
             reading = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._readers = self.engine.execution_options(taxiway_read=True, **reading)
@@ -125,6 +128,15 @@ class Ledger:
             session.flush()
             if notable:
                 session.connection().execute(update(_HEAD).values(changes=_HEAD.c.changes + 1))
+        if notable:
+            self.bell.ring()
+
+    @property
+    def identity(self) -> str:
+        """16 hexadecimal digits that no other ledger has, and its copies share; empty before any event."""
+        first = select(EventRow.hash).order_by(EventRow.id).limit(1)
+        with self.reading() as session:
+            return (session.scalar(first) or "")[:16]
 
     @contextmanager
     def reading(self) -> Iterator[Session]:

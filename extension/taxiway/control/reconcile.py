@@ -66,8 +66,8 @@ def _kind(name: str) -> type[Backend]:
     raise InputError(f"There is no back end named {name!r}.", hint=f"Installed: {known}.")
 
 
-def specification(row: EndpointRow) -> EndpointSpec:
-    """Say to a back end what the ledger asks for."""
+def specification(row: EndpointRow, owner: str = "") -> EndpointSpec:
+    """Say to a back end what the ledger asks for; ``owner`` is that ledger's identity."""
     live = reference(row.live)
     shadow = reference(row.shadow) if row.shadow else None
     return EndpointSpec(
@@ -76,6 +76,7 @@ def specification(row: EndpointRow) -> EndpointSpec:
         workers=row.workers,
         port=row.port,
         policies=dict(row.policies),
+        owner=owner,
         **options.fields(row.options),
     )
 
@@ -127,6 +128,7 @@ class Reconciler:
     _mend_due: float = 0.0
     _seen: tuple[str, ...] = ()
     _backend: Backend | None = None
+    _owner: str = ""
 
     def run(self, row: EndpointRow, monotonic: float) -> None:
         """Apply a new generation, or look again; record what changed.
@@ -166,7 +168,7 @@ class Reconciler:
         if not isinstance(self._backend, Collecting) or seen.spool is None:
             return seen
         try:
-            self._backend.collect(EndpointRef(self.name), seen.spool)
+            self._backend.collect(EndpointRef(self.name, self._owner), seen.spool)
         except TaxiwayError as error:
             return replace(
                 seen, notes=(*seen.notes, f"Its prediction log waits to be fetched: {error.message}")
@@ -180,8 +182,8 @@ class Reconciler:
     def _act(self, row: EndpointRow, monotonic: float) -> tuple[EndpointRow, Observation]:
         """Look, and act where that is needed; give the desired state that was acted on, and what was seen."""
         if self._backend is None or self._backend.name != row.backend:
-            self._backend = backend(row.backend)
-        target, reference = self._backend, EndpointRef(row.name)
+            self._backend, self._owner = backend(row.backend), self._identity()
+        target, reference = self._backend, EndpointRef(row.name, self._owner)
         doing = "deleting" if row.desired == "absent" else f"applying change {row.generation}"
         if row.generation == self.applied:
             seen = target.observe(reference)
@@ -202,9 +204,15 @@ class Reconciler:
         if row.desired == "absent":
             seen = target.destroy(reference, token=token)
         else:
-            seen = target.apply(specification(row), token=token)
+            seen = target.apply(specification(row, self._owner), token=token)
         self.applied = self.tried = row.generation
         return row, seen
+
+    def _identity(self) -> str:
+        try:
+            return self.ledger.identity
+        except (TaxiwayError, SQLAlchemyError, OSError) as error:
+            raise LedgerError(str(error)) from error
 
     def _newest(self, row: EndpointRow) -> EndpointRow:
         """Make sure, before anything is changed, that it is ours to change; give what is asked for by now."""

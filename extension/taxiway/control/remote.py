@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taxiway.backends import Asking, EndpointRef, Paced
+from taxiway.control.ledger import ledger
 from taxiway.errors import RequestError, TaxiwayError
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ def transport(row: EndpointRow, seen: ObservationRow | None) -> httpx.BaseTransp
     target = reconcile.backend(row.backend)
     if not isinstance(target, Asking):
         return None
-    return _transport(target, row.name, Path(seen.spool) if seen and seen.spool else None)
+    return _transport(
+        target, EndpointRef(row.name, ledger().identity), Path(seen.spool) if seen and seen.spool else None
+    )
 
 
 def transport_of(endpoint: Endpoint) -> httpx.BaseTransport | None:
@@ -47,7 +50,7 @@ def transport_of(endpoint: Endpoint) -> httpx.BaseTransport | None:
     return transport(*endpoint.state())
 
 
-def _transport(backend: Asking, name: str, spool: Path | None) -> httpx.BaseTransport:
+def _transport(backend: Asking, ref: EndpointRef, spool: Path | None) -> httpx.BaseTransport:
     import httpx
 
     class Transport(httpx.BaseTransport):
@@ -57,8 +60,8 @@ def _transport(backend: Asking, name: str, spool: Path | None) -> httpx.BaseTran
             """Answer as the serving process would."""
             body = request.read()
             if request.url.path.endswith("/outcomes"):
-                return httpx.Response(202, json={"accepted": keep_outcomes(spool, name, body)})
-            status, headers, answer = backend.ask(EndpointRef(name), body, dict(request.headers))
+                return httpx.Response(202, json={"accepted": keep_outcomes(spool, ref.name, body)})
+            status, headers, answer = backend.ask(ref, body, dict(request.headers))
             return httpx.Response(status, headers=headers, content=answer)
 
     return Transport()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -134,7 +133,10 @@ def test_an_image_that_is_too_large_is_not_pushed(
     images = Images(session.Session())
     with refused(BackendError, "too large"):
         images.provide(
-            "123456789012.dkr.ecr.us-east-1.amazonaws.com/taxiway-serving:1", endpoint.model(0).path
+            "123456789012.dkr.ecr.us-east-1.amazonaws.com/taxiway-serving:1",
+            endpoint.model(0).path,
+            gpu=False,
+            note=lambda: pytest.fail("it was to be pushed"),
         )
 
 
@@ -240,21 +242,3 @@ def test_a_body_over_6_mb_is_refused_before_it_is_sent(endpoint: Endpoint) -> No
     assert b"findings" in answer
     with pytest.raises(RequestError, match="no endpoint"):
         SageMakerBackend(endpoint.backend.home).ask(type(endpoint.ref)("nothing"), b"{}", {})
-
-
-def test_in_studio_role_and_region_are_found_by_themselves(
-    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    metadata = tmp_path / "resource-metadata.json"
-    said: dict[str, Any] = {
-        "ResourceArn": "arn:aws:sagemaker:eu-west-1:123456789012:app/d-1/me/jupyterlab/default",
-        "ExecutionRoleArn": endpoint.account.role,
-    }
-    import json
-
-    metadata.write_text(json.dumps(said))
-    monkeypatch.setattr(session, "METADATA", metadata)
-    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", session.ROLE_VARIABLE):
-        monkeypatch.delenv(name)
-    facts = SageMakerBackend().check().facts
-    assert (facts["region"], facts["role"]) == ("eu-west-1", endpoint.account.role)

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from tests.emulators.registry import Registry
+from tests.emulators.sagemaker.alarms import count_percentiles
 from tests.emulators.sagemaker.calls import ACCOUNT
 from tests.emulators.sagemaker.instance import docker_login, remove_images
 from tests.emulators.sagemaker.invoke import Invocation
@@ -67,6 +68,7 @@ class SageMakerEmulator:
             )
         reset_model_data()
         BackendDict.reset()
+        count_percentiles()
         self._server = Server(self.site)
         self._server.start()
         self.add_role("TaxiwayExecution")
@@ -168,6 +170,10 @@ class SageMakerEmulator:
             AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
         )
         return str(made["Role"]["Arn"])
+
+    def add_profile(self, domain: str, name: str, role: str = "") -> None:
+        """A user of Studio, in every region, with a role of its own or that of the domain."""
+        self.site.profiles[domain, name] = {"ExecutionRole": role} if role else {}
 
     def fail_next(
         self,

@@ -55,6 +55,7 @@ class Control:
             "AddTags": self.add_tags,
             "ListTags": self.list_tags,
             "DeleteTags": self.delete_tags,
+            "DescribeUserProfile": self.describe_profile,
         }
 
     def knows(self, operation: str) -> bool:
@@ -117,6 +118,15 @@ class Control:
                 '"sagemaker.amazonaws.com". Also ensure that the role has "s3:GetObject" permissions and '
                 f"that the object is located in {self.region}."
             )
+
+    # Studio
+
+    def describe_profile(self, said: dict[str, Any]) -> dict[str, Any]:
+        """One user of Studio."""
+        domain, name = said["DomainId"], said["UserProfileName"]
+        if (found := self._site.profiles.get((domain, name))) is None:
+            raise AwsError("ResourceNotFound", f"UserProfile [{name}] does not exist in domain [{domain}].")
+        return {"DomainId": domain, "UserProfileName": name, "UserSettings": found}
 
     # Endpoint configurations
 

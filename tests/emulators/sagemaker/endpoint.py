@@ -11,6 +11,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tests.emulators.sagemaker.alarms import sounding
 from tests.emulators.sagemaker.calls import ACCOUNT, invalid
 from tests.emulators.sagemaker.fleet import Fleet, Unhealthy
 from tests.emulators.sagemaker.instance import Launch, unpack
@@ -153,13 +154,10 @@ class Endpoint:
 
     def _bake(self, seconds: float, alarms: list[str]) -> str:
         deadline = time.monotonic() + seconds
-        cloudwatch = self._site.client("cloudwatch", self.region)
         while True:
-            if alarms:
-                found = cloudwatch.describe_alarms(AlarmNames=alarms)["MetricAlarms"]
-                if raised := [one["AlarmName"] for one in found if one["StateValue"] == "ALARM"]:
-                    return ", ".join(raised)
-            if time.monotonic() >= deadline or self._site.ended.wait(0.05):
+            if raised := sounding(self._site, self.region, alarms):
+                return ", ".join(raised)
+            if time.monotonic() >= deadline or self._site.ended.wait(0.25):
                 return ""
 
     def _roll_back(self, reason: str) -> None:
@@ -234,7 +232,7 @@ class Endpoint:
             return Launch(
                 container["Image"] if self._site.docker else None,
                 folder,
-                {**self._site.platform(self.region), **container.get("Environment", {})},
+                {**self._site.platform(self.region), **_without_gpu(container.get("Environment", {}))},
                 lambda text: self._records.line(self.region, self.name, stream, text),
                 self._site.folder / "docker",
                 variant.get("ServerlessConfig", {}).get("MemorySizeInMB"),
@@ -302,6 +300,14 @@ class Endpoint:
                 "DesiredServerlessConfig": fleet.serverless,
             }
         return {**summary, "CurrentInstanceCount": fleet.count, "DesiredInstanceCount": fleet.count}
+
+
+def _without_gpu(environment: dict[str, str]) -> dict[str, str]:
+    """An emulated instance has no GPU, whatever its type: what would compute on one computes on the CPU."""
+    name = "TAXIWAY_SERVING_OPTIONS"
+    if name not in environment:
+        return environment
+    return {**environment, name: environment[name].replace("--device cuda", "--device cpu")}
 
 
 def _shares(routing: dict[str, Any]) -> list[float]:

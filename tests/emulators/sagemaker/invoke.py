@@ -147,7 +147,7 @@ class Runtime:
                 "Invocation4XXErrors": (float(400 <= status < 500), "None"),
                 "Invocation5XXErrors": (float(status >= 500), "None"),
                 "InvocationModelErrors": (float(status >= 400), "None"),
-                "ModelLatency": (answer.seconds * 1e6, "Microseconds"),
+                "ModelLatency": ((answer.seconds + self._site.faults.pause) * 1e6, "Microseconds"),
                 "OverheadLatency": (500.0, "Microseconds"),
             },
         )

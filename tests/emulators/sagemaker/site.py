@@ -33,6 +33,8 @@ class Site:
         How long one second of AWS's waits (baking, canaries, ``TerminationWaitInSeconds``) takes here.
     startup
         Seconds in which a container must pass its first ping.
+    profiles
+        Settings of Studio's users, by domain and name, which moto lacks.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class Site:
     life: float
     second: float
     startup: float
+    profiles: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
     url: str = ""
     keys: Keys = field(default_factory=Keys)
     faults: Faults = field(default_factory=Faults)

@@ -71,6 +71,7 @@ class LocalImage:
 def build(
     model_path: Path,
     *,
+    gpu: bool = False,
     progress: Progress = silent,
     cache: Path | None = None,
     how: Literal["auto", "layers", "docker", "podman"] = "auto",
@@ -82,6 +83,8 @@ def build(
     ----------
     model_path
         The Model's folder.
+    gpu
+        Whether it is to compute on a GPU: it has CUDA's libraries then, 2 GB more.
     progress
         Told a few words whenever something begins.
     cache
@@ -98,7 +101,7 @@ def build(
         Something of it could not be had, or the engine that is needed is not there.
     """
     cache = cache or default_cache()
-    recipe = Recipe.of(model_path, cache, base)
+    recipe = Recipe.of(model_path, cache, base, gpu=gpu)
     base, digest = recipe.own_base, recipe.digest
     tag = f"{REPOSITORY}:{digest[:16]}"
     if how == "layers" and base:
@@ -117,7 +120,7 @@ def build(
             hint=f"Start one, or leave {BASE_VARIABLE} empty.",
         )
     with tempfile.TemporaryDirectory(prefix="taxiway-context-") as scratch:
-        folder = context(model_path, Path(scratch), cache=cache, progress=progress)
+        folder = context(model_path, Path(scratch), gpu=gpu, cache=cache, progress=progress)
         if base:
             text = (folder / "Dockerfile").read_text(encoding="utf-8")
             (folder / "Dockerfile").write_text(text.replace(_FROM, f"FROM {base}\n"), encoding="utf-8")
@@ -177,6 +180,8 @@ def _config(parts: tuple[Layer, ...], digest: str) -> bytes:
                 f"PYTHONPATH=/{PACKAGES}:/{SOURCE}",
                 "PYTHONDONTWRITEBYTECODE=1",
                 "TAXIWAY_CONTAINER_OPEN=1",
+                "NVIDIA_VISIBLE_DEVICES=all",
+                "NVIDIA_DRIVER_CAPABILITIES=compute,utility",
             ],
             "Entrypoint": ["python3", "-m", "taxiway.serving.container"],
             "Cmd": ["serve"],

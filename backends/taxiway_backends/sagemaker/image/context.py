@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -16,7 +17,7 @@ import taxiway
 from taxiway_backends.sagemaker.image.base import compile_sources, make_base
 from taxiway_backends.sagemaker.image.debian import BaseLock
 from taxiway_backends.sagemaker.image.layers import Layer, read_layer, write_layer
-from taxiway_backends.sagemaker.image.lock import environment_lock, target, uv
+from taxiway_backends.sagemaker.image.lock import cuda_of, environment_lock, target, uv
 
 #: In the image.
 PACKAGES = "opt/taxiway/packages"
@@ -64,9 +65,9 @@ class Recipe:
     own_base: str = ""
 
     @classmethod
-    def of(cls, model: Path, cache: Path, own_base: str | None = None) -> Recipe:
+    def of(cls, model: Path, cache: Path, own_base: str | None = None, *, gpu: bool = False) -> Recipe:
         """Read a Model's, resolving its lock where that was not done before."""
-        lock, source = environment_lock(model, cache), Path(taxiway.__file__).resolve().parent
+        lock, source = environment_lock(model, cache, gpu=gpu), Path(taxiway.__file__).resolve().parent
         own = os.environ.get(BASE_VARIABLE, "") if own_base is None else own_base
         return cls(BaseLock.read(), lock, source, own)
 
@@ -101,12 +102,18 @@ class Recipe:
         return [*serving, *(self.source / name for name in _COPIED)]
 
 
-def lock_digest(model_path: Path, *, cache: Path | None = None) -> str:
+def lock_digest(model_path: Path, *, gpu: bool = False, cache: Path | None = None) -> str:
     """Give the SHA-256, in hexadecimal, of all that a Model's image follows from.
 
-    Models of one environment have the same; another version of Taxiway's serving runtime has another.
+    Models of one environment have the same; another device, or another version of Taxiway's serving runtime,
+    has another.
     """
-    return Recipe.of(model_path, cache or default_cache()).digest
+    return Recipe.of(model_path, cache or default_cache(), gpu=gpu).digest
+
+
+def cuda(model_path: Path, *, cache: Path | None = None) -> str:
+    """Give the major version of CUDA in a Model's image for GPUs; empty where it has none."""
+    return cuda_of(environment_lock(model_path, cache or default_cache(), gpu=True))
 
 
 def layers(recipe: Recipe, cache: Path, progress: Progress = silent) -> tuple[Layer, Layer, Layer]:
@@ -119,12 +126,33 @@ def layers(recipe: Recipe, cache: Path, progress: Progress = silent) -> tuple[La
     """
     folder = cache / "layers"
     folder.mkdir(parents=True, exist_ok=True)
+    one, two, three = map(_kept, _paths(recipe, folder))
+    if one and two and three:  # what is there waits for nobody who makes another
+        return one, two, three
     # Two deploys at once: the second finds what the first has made.
     with (cache / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         made = _make(recipe, cache, folder, progress)
         _forget(folder, keep={layer.path for layer in made})
     return made
+
+
+def _paths(recipe: Recipe, folder: Path) -> tuple[Path, Path, Path]:
+    """Say where the layers of a recipe lie: base, packages, source."""
+    source = _digest((recipe.source_digest + recipe.packages_digest).encode())
+    names = (
+        f"base-{recipe.base.digest[:24]}-{RECIPE}",
+        f"packages-{recipe.packages_digest[:24]}",
+        f"source-{source[:24]}",
+    )
+    return folder / f"{names[0]}.tar.gz", folder / f"{names[1]}.tar.gz", folder / f"{names[2]}.tar.gz"
+
+
+def _kept(path: Path) -> Layer | None:
+    """Read a layer that was made before, and note that it was used."""
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(path)
+    return read_layer(path)
 
 
 def _make(recipe: Recipe, cache: Path, folder: Path, progress: Progress) -> tuple[Layer, Layer, Layer]:
@@ -136,10 +164,8 @@ def _make(recipe: Recipe, cache: Path, folder: Path, progress: Progress) -> tupl
             root.append(make_base(cache, recipe.base))
         return root[0]
 
-    def made(name: str, tree: Callable[[Path], Path]) -> Callable[[], Layer]:
-        path = folder / f"{name}.tar.gz"
-        if (kept := read_layer(path)) is not None:
-            os.utime(path)
+    def made(path: Path, tree: Callable[[Path], Path]) -> Callable[[], Layer]:
+        if (kept := _kept(path)) is not None:
             return lambda: kept
         base()
 
@@ -163,18 +189,20 @@ def _make(recipe: Recipe, cache: Path, folder: Path, progress: Progress) -> tupl
         compile_sources(base(), place, f"/{SOURCE}/taxiway")
         return scratch
 
-    wanted = (
-        made(f"base-{recipe.base.digest[:24]}-{RECIPE}", lambda _: base()),
-        made(f"packages-{recipe.packages_digest[:24]}", packages),
-        made(f"source-{_digest((recipe.source_digest + recipe.packages_digest).encode())[:24]}", source),
-    )
+    trees: tuple[Callable[[Path], Path], ...] = (lambda _: base(), packages, source)
+    wanted = [made(path, tree) for path, tree in zip(_paths(recipe, folder), trees, strict=True)]
     with ThreadPoolExecutor(len(wanted)) as pool:
         first, second, third = pool.map(lambda make: make(), wanted)
     return first, second, third
 
 
 def context(
-    model_path: Path, folder: Path, *, cache: Path | None = None, progress: Progress = silent
+    model_path: Path,
+    folder: Path,
+    *,
+    gpu: bool = False,
+    cache: Path | None = None,
+    progress: Progress = silent,
 ) -> Path:
     """Lay a Model's image out as a folder for ``docker build`` or ``podman build``.
 
@@ -188,6 +216,8 @@ def context(
         The Model's folder; nothing of it but its environment goes into the image.
     folder
         Where to write; made if it is not there.
+    gpu
+        Whether it is to compute on a GPU.
 
     Returns
     -------
@@ -195,7 +225,7 @@ def context(
         The folder.
     """
     cache = cache or default_cache()
-    recipe = Recipe.of(model_path, cache)
+    recipe = Recipe.of(model_path, cache, gpu=gpu)
     folder.mkdir(parents=True, exist_ok=True)
     for name, layer in zip(("base", "packages", "source"), layers(recipe, cache, progress), strict=True):
         shutil.copyfile(layer.path, folder / f"{name}.tar.gz")

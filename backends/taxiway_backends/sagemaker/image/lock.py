@@ -19,12 +19,14 @@ from taxiway_backends.sagemaker.image.base import PYTHON
 SHIPPING = "obstore==0.12.1"
 #: Wheels for every Linux since glibc 2.28; the base has 2.36.
 PLATFORM = "x86_64-manylinux_2_28"
+#: What computes on a GPU in the place of ONNX Runtime, with NVIDIA's libraries; the driver is the machine's.
+_ON_GPU = {"onnxruntime": "onnxruntime-gpu[cuda,cudnn]"}
 _SERVING = ("numpy", "onnxruntime", "orjson", "uvicorn", "uvloop", "httptools")
 _SECONDS = 600.0
 _PIN = re.compile(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!_-]+")
 
 
-def environment_lock(model: Path, cache: Path) -> str:
+def environment_lock(model: Path, cache: Path, *, gpu: bool = False) -> str:
     """Give the requirements, with hashes, of what serves a Model.
 
     They are its pins, what these require, and what ships its log. Of what they require, the versions are
@@ -37,14 +39,17 @@ def environment_lock(model: Path, cache: Path) -> str:
         The Model's folder.
     cache
         Where locks are kept.
+    gpu
+        Whether it is to compute on a GPU: ONNX Runtime is the one for CUDA then, of the same version.
 
     Raises
     ------
     BackendError
         The pins contradict each other, have no wheel for the image, or no index could be reached.
     """
-    pins = [*_pins(model), SHIPPING]
-    known = _constraints(model, {pin.partition("==")[0].lower() for pin in pins})
+    given = _pins(model)
+    known = _constraints(model, {pin.partition("==")[0].lower() for pin in given})
+    pins = [*(_for_gpu(pin) if gpu else pin for pin in given), SHIPPING]
     what = json.dumps([pins, known, PYTHON, PLATFORM])
     path = cache / "locks" / f"{hashlib.sha256(what.encode()).hexdigest()[:32]}.txt"
     if path.exists():
@@ -66,6 +71,12 @@ def environment_lock(model: Path, cache: Path) -> str:
     part.write_text(text, encoding="utf-8")
     part.rename(path)
     return text
+
+
+def cuda_of(lock: str) -> str:
+    """Give the major version of CUDA that a lock's packages are for; empty where none is for CUDA."""
+    found = re.search(r"^nvidia-cudnn-cu(\d+)==", lock, re.MULTILINE)
+    return found[1] if found else ""
 
 
 def target() -> Sequence[str]:
@@ -115,6 +126,11 @@ def _pins(model: Path) -> list[str]:
     except FileNotFoundError:
         return sorted(f"{name}=={metadata.version(name)}" for name in _SERVING)
     return sorted(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+
+
+def _for_gpu(pin: str) -> str:
+    name, _, version = pin.partition("==")
+    return f"{_ON_GPU[name]}=={version}" if name in _ON_GPU else pin
 
 
 def _constraints(model: Path, pinned: set[str]) -> list[str]:

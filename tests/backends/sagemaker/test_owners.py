@@ -1,0 +1,75 @@
+"""Two teams in one account: what one's ledger asks for, the other's leaves alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from taxiway.backends import EndpointRef, EndpointSpec, Status
+from taxiway.errors import ConflictError, RequestError
+from taxiway_backends.sagemaker import SageMakerBackend
+from taxiway_backends.sagemaker.account import OWNER_TAG, Account
+from tests.backends.conformance import refused
+from tests.backends.sagemaker.conftest import Cut, Endpoint
+
+THEIRS = EndpointRef("iris", "theirs")
+
+
+def _of(owner: str, spec: EndpointSpec) -> EndpointSpec:
+    return replace(spec, owner=owner)
+
+
+def _other_team(endpoint: Endpoint) -> SageMakerBackend:
+    return SageMakerBackend(endpoint.backend.home.parent / "their-home")
+
+
+def test_another_teams_endpoint_of_the_same_name_is_never_touched(endpoint: Endpoint) -> None:
+    endpoint.backend.apply(_of("ours", endpoint.spec()), token="a")
+    seen = endpoint.ready(0)
+    before = sorted(endpoint.resources())
+    theirs = _other_team(endpoint)
+    for act in (
+        lambda: theirs.plan(_of("theirs", endpoint.spec(1))),
+        lambda: theirs.apply(_of("theirs", endpoint.spec(1)), token="b"),
+        lambda: theirs.route(THEIRS, endpoint.routing(1), token="b"),
+    ):
+        with refused(ConflictError, "another Taxiway made"):
+            act()
+    with pytest.raises(RequestError, match="no endpoint"):
+        theirs.ask(THEIRS, b"{}", {})
+    told = theirs.observe(THEIRS)
+    assert (told.status, told.spool) == (Status.ABSENT, None)
+    assert "of another Taxiway" in told.reason
+    assert theirs.destroy(THEIRS, token="b").status is Status.ABSENT
+    assert sorted(endpoint.resources()) == before
+    assert endpoint.ask(seen) == endpoint.models[0].tag
+    # Where the other's ledger is lost, a person takes the mark away, and the next deploy takes it over
+    client = endpoint.account.client("sagemaker")
+    arn = client.describe_endpoint(EndpointName="taxiway-iris")["EndpointArn"]
+    client.delete_tags(ResourceArn=arn, TagKeys=[OWNER_TAG])
+    theirs.apply(_of("theirs", endpoint.spec()), token="c")
+    endpoint.until(lambda seen: seen.native == "InService")
+    tags = {tag["Key"]: tag["Value"] for tag in client.list_tags(ResourceArn=arn)["Tags"]}
+    assert tags[OWNER_TAG] == "theirs"
+
+
+def test_what_another_team_has_begun_is_left_alone_too(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(*_: object) -> None:
+        raise Cut
+
+    with monkeypatch.context() as killed:
+        killed.setattr(Account, "start", cut)
+        with pytest.raises(Cut):
+            endpoint.backend.apply(_of("ours", endpoint.spec()), token="a")
+    before = sorted(endpoint.resources())
+    assert any(name.startswith("models ") for name in before)
+    theirs = _other_team(endpoint)
+    with refused(ConflictError, "another Taxiway made"):
+        theirs.apply(_of("theirs", endpoint.spec()), token="b")
+    theirs.destroy(THEIRS, token="b")
+    assert sorted(endpoint.resources()) == before
+    endpoint.backend.destroy(EndpointRef("iris", "ours"), token="c")
+    assert endpoint.resources() == []

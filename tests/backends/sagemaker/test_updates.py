@@ -1,0 +1,59 @@
+"""An update brings the new fleet in by shares, and goes back by itself where an alarm sounds."""
+
+from __future__ import annotations
+
+import time
+
+from taxiway.backends import Bake, Observation, Status
+from tests.backends.sagemaker.conftest import Endpoint
+
+CALLS = 25  # as many as an alarm on the share of failures wants, and a percentile
+
+
+def _asked(endpoint: Endpoint, seen: Observation, count: int = CALLS) -> list[str]:
+    return [endpoint.ask(seen) for _ in range(count)]
+
+
+def test_a_canary_gives_the_new_fleet_its_share_and_then_all(endpoint: Endpoint) -> None:
+    settings = {"canary": 30}
+    bake = Bake(seconds=300.0)  # 3 s here
+    seen = endpoint.start(bake=bake, settings=settings)
+    endpoint.backend.apply(endpoint.spec(1, bake=bake, settings=settings), token="next")
+    old, new = endpoint.models[0].tag, endpoint.models[1].tag
+    deadline = time.monotonic() + endpoint.seconds
+    while new not in _asked(endpoint, seen, 5):
+        assert time.monotonic() < deadline
+    share = _asked(endpoint, seen, 60).count(new) / 60
+    assert 0.1 < share < 0.6, "30 per cent were to go to the new fleet"
+    assert endpoint.backend.observe(endpoint.ref).live == old, "until all is moved, it is not live"
+    deployment = endpoint.account.client("sagemaker").describe_endpoint(EndpointName="taxiway-iris")
+    endpoint.ready(1)
+    assert set(_asked(endpoint, seen, 10)) == {new}
+    deployment = endpoint.account.client("sagemaker").describe_endpoint(EndpointName="taxiway-iris")
+    policy = deployment["LastDeploymentConfig"]["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
+    assert (policy["Type"], policy["CanarySize"]["Value"]) == ("CANARY", 30)
+
+
+def test_a_new_model_that_is_slower_is_sent_back_by_the_alarm_on_latency(endpoint: Endpoint) -> None:
+    bake = Bake(seconds=3000.0, latency_factor=3.0)
+    seen = endpoint.start(bake=bake)
+    _asked(endpoint, seen)
+    endpoint.account.flush()
+    endpoint.backend.route(endpoint.ref, endpoint.routing(1), token="next")
+    alarms = {
+        alarm["AlarmName"]: alarm
+        for alarm in endpoint.account.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    }
+    assert set(alarms) == {"taxiway-iris-errors", "taxiway-iris-latency"}
+    latency = alarms["taxiway-iris-latency"]
+    assert latency["ExtendedStatistic"] == "p95"
+    usual = endpoint.backend.metrics(endpoint.ref)["latency_ms"] * 1e3
+    assert 0.5 * usual * bake.latency_factor < latency["Threshold"] < 10 * usual * bake.latency_factor
+    endpoint.account.slow(latency["Threshold"] * 2e-6)
+    deadline = time.monotonic() + endpoint.seconds
+    while endpoint.backend.observe(endpoint.ref).native != "InService":
+        assert time.monotonic() < deadline
+        endpoint.ask(seen)
+    told = endpoint.until(lambda told: told.native == "InService")
+    assert (told.status, told.live) == (Status.DEGRADED, endpoint.models[0].tag)
+    assert "taxiway-iris-latency" in told.reason
