@@ -99,6 +99,12 @@ def serve(taxiway_home: Path, iris: BuiltModel) -> Iterator[Serve]:
         served.process.stderr.close()
 
 
+@pytest.fixture
+def process(serve: Serve) -> Served:
+    """One that serves irises as it does by default."""
+    return serve()
+
+
 @pytest.fixture(scope="session")
 def numbers(tmp_path_factory: pytest.TempPathFactory) -> BuiltModel:
     """A regression of three numbers' sum and a fourth, in one tensor; it gives one number a row."""

@@ -9,24 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import psutil
-import pytest
 
 from tests.models import BuiltModel
-from tests.serving.conftest import Serve, Served
+from tests.serving.conftest import Served
+from tests.serving.refusals import still_sound
 
 MEGABYTE = 2**20
 DEEP = (200, 260, 500, 1000, 5000, 100_000)
-
-
-@pytest.fixture
-def process(serve: Serve) -> Served:
-    return serve()
-
-
-def still_sound(process: Served, iris: BuiltModel) -> None:
-    assert process.post("/predict", iris.rows(1)).status_code == 200
-    assert process.get("/metrics").status_code == 200
-    assert process.process.poll() is None
 
 
 def test_texts_in_other_encodings_are_refused_by_name(process: Served, iris: BuiltModel) -> None:
