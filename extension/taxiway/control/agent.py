@@ -27,7 +27,7 @@ from taxiway.control.tables import EndpointRow
 from taxiway.errors import AgentError, TaxiwayError
 from taxiway.settings import settings
 
-POLL_SECONDS = 0.1  # between two looks at whether the ledger changed
+POLL_SECONDS = 0.2  # between two looks at whether the ledger changed, where no bell tells
 LOOK_SECONDS = 1.0  # between two looks at the rest
 RUNS_SECONDS = 5.0  # between two looks at runs, while none runs and the ledger does not change
 STANDBY_SECONDS = 0.5
@@ -80,12 +80,13 @@ class Agent:
         if self.stopping:
             return
         log.info("the agent holds the lease as %s", self.lease.holder)
+        self.ledger.bell.listen()
         self.delivery.start()
         self._guarded("serving metrics", lambda: exposition.serve(self.ledger))
         try:
             while not self.stopping:
                 self._guarded("a round", self._round)
-                time.sleep(POLL_SECONDS)
+                self.ledger.bell.wait(POLL_SECONDS)
         finally:
             self.loops.end()
             self.delivery.end()
@@ -130,6 +131,7 @@ class Agent:
                 self._rows = list(session.scalars(select(EndpointRow)))
             self._token = token
             self.loops.want(self._rows)
+            self.delivery.wake()
             self._runs_due = monotonic
         if monotonic >= self._look_due:
             self._look_due = monotonic + LOOK_SECONDS

@@ -23,7 +23,6 @@ from taxiway.control.stoppages import Stoppages
 from taxiway.control.tables import AlertRow, DeliveryRow, SinkRow
 from taxiway.errors import TaxiwayError
 
-POLL_SECONDS = 0.25
 LOOK_SECONDS = 5.0  # between two looks at what comes with time alone: tries, silences, what has stopped
 PRUNE_SECONDS = 3600.0
 BURST = 10  # messages to one sink at once …
@@ -67,7 +66,8 @@ class Delivery(threading.Thread):
         super().__init__(name="taxiway-delivery", daemon=True)  # a sink may never answer
         self.ledger = ledger
         self._clock = clock
-        self._ending = threading.Event()
+        self._ending = False
+        self._wake = threading.Event()
         self._busy: set[str] = set()
         self._lock = threading.Lock()
         self._buckets: dict[str, Bucket] = {}
@@ -79,21 +79,28 @@ class Delivery(threading.Thread):
 
     def end(self) -> None:
         """Begin nothing more; a message that is on its way may be told again by the next agent."""
-        self._ending.set()
+        self._ending = True
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Look at once: the ledger has changed."""
+        self._wake.set()
 
     def run(self) -> None:
         """Deliver until told to end, or until the lease is lost."""
-        while not self._ending.wait(POLL_SECONDS):
+        while not self._ending:
+            self._wake.clear()  # before the ledger is read, so that no change of it is slept over
             try:
                 self.round()
             except DeposedError:
                 return
             except TaxiwayError as error:
                 log.warning("%s", error)
-                self._ending.wait(LOOK_SECONDS)
-            except Exception:
+                time.sleep(LOOK_SECONDS)  # nobody waits for this thread
+            except Exception:  # whatever it was, the alerts that come later are told
                 log.exception("a mistake in the delivery of alerts")
-                self._ending.wait(LOOK_SECONDS)
+                time.sleep(LOOK_SECONDS)
+            self._wake.wait(LOOK_SECONDS)
 
     def round(self) -> None:
         """Do what is due."""
@@ -158,21 +165,22 @@ class Delivery(threading.Thread):
         try:
             bucket = self._buckets.setdefault(sink.name, Bucket())
             for numbers in outbox.groups(rows, bucket.look()):
-                if self._ending.is_set() or not self._tell_group(sink, numbers):
+                if self._ending or not self._tell_group(sink, numbers):
                     return
                 bucket.take()
             if self._is_repeated(sink):
                 self._repeat(sink)
         except DeposedError:
-            self._ending.set()
+            self.end()
         except TaxiwayError as error:
             log.warning("sink %s: %s", sink.name, error)
-        except Exception:
+        except Exception:  # of the code that speaks to one sink: the others are told all the same
             log.exception("sink %s: a mistake in the delivery of alerts", sink.name)
         finally:
             with self._lock:
                 self._busy.discard(sink.name)
             self._token = ""  # what came meanwhile is looked for
+            self._wake.set()
 
     def _tell_group(self, sink: SinkRow, numbers: list[int]) -> bool:
         """Send one message, and write down what became of it."""

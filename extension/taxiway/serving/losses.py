@@ -112,30 +112,36 @@ def read_losses(spool: Path) -> Losses | None:
 
 def forget_losses(spool: Path, *, before: float) -> None:
     """Remove the counts of writers that have left and lost nothing since ``before``, in epoch seconds."""
-    for path in _files(spool):
+    for path in map(Path, _files(spool)):
         with contextlib.suppress(OSError), path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            losses = _read(path)
+            losses = _read(str(path))
             if losses is None or losses.last < before:
                 path.unlink()
 
 
-def _files(spool: Path) -> list[Path]:
+def _files(spool: Path) -> list[str]:
+    """Name the counts of a spool; no ``Path`` of each, for every spool is looked at every second."""
     try:
         with os.scandir(spool / FOLDER) as entries:
-            return [Path(entry.path) for entry in entries if not entry.name.startswith(".")]
+            return [entry.path for entry in entries if not entry.name.startswith(".")]
     except OSError:
         return []
 
 
-def _read(path: Path) -> Losses | None:
+def _read(path: str) -> Losses | None:
     try:
-        content = path.read_bytes()[: _FORM.size]
-        if len(content) == _FORM.size:
-            losses = Losses(*_FORM.unpack(content))
-            return losses if losses.count else None
-        state = path.stat()
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
+    try:
+        content, state = os.read(file, _FORM.size), os.fstat(file)
+    except OSError:
+        return None
+    finally:
+        os.close(file)
+    if len(content) == _FORM.size:
+        losses = Losses(*_FORM.unpack(content))
+        return losses if losses.count else None
     marked = stat.S_IMODE(state.st_mode) == _MARK
     return Losses(1, state.st_mtime, state.st_mtime) if marked else None
