@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import http.server
 import json
 import os
@@ -11,6 +12,7 @@ import subprocess
 import tarfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from taxiway_backends.sagemaker.image.context import Recipe, layers
 from taxiway_backends.sagemaker.image.engine import Engine, find_engine
 from taxiway_backends.sagemaker.image.layers import write_layer
 from taxiway_backends.sagemaker.image.registry import MANIFEST
+from taxiway_backends.sagemaker.images import MACHINES
 from tests.emulators import registry as ecr
 from tests.models import BuiltModel, build_model
 
@@ -132,6 +135,39 @@ def _changed_source(source: Path, folder: Path) -> Path:
     with (folder / "source" / "serving" / "block.py").open("a") as file:
         file.write("# changed\n")
     return folder / "source"
+
+
+def test_what_is_kept_waits_for_nobody_who_makes_another(
+    model: BuiltModel, built: image.LocalImage, tmp_path: Path
+) -> None:
+    recipe = Recipe.of(model.path, CACHE)
+    with (CACHE / ".lock").open("w") as making:
+        fcntl.flock(making, fcntl.LOCK_EX)
+        with ThreadPoolExecutor(1) as pool:
+            found = pool.submit(layers, recipe, CACHE)
+            try:
+                assert found.result(20) == built.layers
+            finally:
+                fcntl.flock(making, fcntl.LOCK_UN)
+
+
+def test_an_image_for_gpus_has_onnxruntime_for_cuda_and_is_another(model: BuiltModel) -> None:
+    one = Recipe.of(model.path, CACHE)
+    gpu = Recipe.of(model.path, CACHE, gpu=True)
+    assert gpu.digest != one.digest
+    assert image.lock_digest(model.path, gpu=True, cache=CACHE) == gpu.digest
+    pinned = {
+        name: dict(line.split(" ")[0].split("==") for line in lock.splitlines() if "==" in line)
+        for name, lock in (("cpu", one.lock), ("gpu", gpu.lock))
+    }
+    assert "onnxruntime" not in pinned["gpu"]
+    assert pinned["gpu"]["onnxruntime-gpu"] == pinned["cpu"]["onnxruntime"]
+    others = pinned["cpu"].keys() - {"onnxruntime"}
+    assert {name: pinned["gpu"][name] for name in others} == {name: pinned["cpu"][name] for name in others}
+    cuda = image.cuda(model.path, cache=CACHE)
+    assert f"nvidia-cudnn-cu{cuda}" in pinned["gpu"]
+    assert not any(name.startswith("nvidia") for name in pinned["cpu"])
+    assert cuda in MACHINES, "no machine of SageMaker's is known to have a driver for that CUDA"
 
 
 @pytest.mark.usefixtures("without_engine")

@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from taxiway.backends import Bake, EndpointRef, Status
+from taxiway.backends import Bake, EndpointRef, EndpointSpec, Status
 from taxiway.monitoring import log as prediction_log
 from taxiway.serving.spool import list_segments, read_segment
-from taxiway_backends.sagemaker import collecting, prices
+from taxiway_backends.sagemaker import choices, collecting, prices
+from taxiway_backends.sagemaker.account import Account
+from taxiway_backends.sagemaker.choices import Choices
 from taxiway_backends.sagemaker.collecting import collect
-from tests.backends.sagemaker.conftest import MINE, Endpoint
+from taxiway_backends.sagemaker.images import MACHINES
+from taxiway_backends.sagemaker.place import Place
+from tests.backends.sagemaker.conftest import MINE, Cut, Endpoint
 from tests.waiting import wait_until
 
 
@@ -71,9 +77,26 @@ def test_each_prediction_is_collected_once_and_after_destroy_the_account_is_empt
     _nothing_is_left(endpoint)
 
 
+def _asked_for(endpoint: Endpoint, **more: Any) -> tuple[Place, EndpointSpec, Choices]:
+    spec = endpoint.spec(**more)
+    return endpoint.backend._place("", ""), spec, choices.read(spec.settings)
+
+
+def _killed(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object], method: str) -> None:
+    """Begin something, and end where it comes to a method of ``Account``."""
+
+    def cut(*_: object) -> None:
+        raise Cut
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Account, method, cut)
+        with pytest.raises(Cut):
+            act()
+
+
 @pytest.mark.timeout(600)
 def test_an_image_is_built_tried_and_pushed_and_goes_with_the_last_endpoint_that_uses_it(
-    endpoint: Endpoint, caplog: pytest.LogCaptureFixture
+    endpoint: Endpoint, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if endpoint.account.registry is None:
         pytest.skip("Docker does not answer: no image can be run here")
@@ -85,11 +108,24 @@ def test_an_image_is_built_tried_and_pushed_and_goes_with_the_last_endpoint_that
     tried = next(place for place, step in enumerate(steps) if "tried" in step)
     pushed = next(place for place, step in enumerate(steps) if step.startswith("pushed"))
     assert tried < pushed
+    # The same environment for a GPU is another image, on a machine whose driver fits it
+    after = endpoint.backend._design(*_asked_for(endpoint, device="gpu"))
+    before = endpoint.backend._design(*_asked_for(endpoint))
+    assert (before.gpu, before.machine, after.gpu) == (False, "", True)
+    assert after.image != before.image
+    assert after.machine in MACHINES.values()
+    assert "--device cuda" in after.environment["TAXIWAY_SERVING_OPTIONS"]
     # A new version of the Model needs no new image
     endpoint.backend.route(endpoint.ref, endpoint.routing(1), token="next")
     endpoint.ready(1)
     assert [one for one in endpoint.account.account()["images"] if one.startswith("taxiway-serving:")] != []
     assert sum(step.startswith("pushed") for step in [record.getMessage() for record in caplog.records]) == 1
+    # Killed in the midst of its end, and just after a push: the next time, the image goes too
+    _killed(monkeypatch, lambda: endpoint.backend.destroy(endpoint.ref, token="end"), "remove")
+    endpoint.backend.destroy(endpoint.ref, token="end")
+    assert endpoint.resources() == []
+    _killed(monkeypatch, lambda: endpoint.backend.apply(endpoint.spec(), token="again"), "create")
+    assert any(one.startswith("taxiway-serving:") for one in endpoint.account.account()["images"])
     endpoint.backend.destroy(endpoint.ref, token="end")
     assert endpoint.resources() == []
     repositories = endpoint.account.client("ecr").describe_repositories()["repositories"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -34,6 +35,10 @@ def test_the_demo_does_on_sagemaker_what_it_does_here(
         assert "bills until it is deleted" in last
         assert "taxiway-rain" in taxiway("endpoints", "list").stdout
         assert "is ready as live" in taxiway("endpoints", "logs", "rain").stdout
+        figures = json.loads(taxiway("endpoints", "metrics", "rain", "--json").stdout)
+        assert figures["invocations"] > 1000
+        assert figures["errors_5xx"] == 0
+        assert 0 < figures["latency_ms"] < 1000
         again = taxiway("deploy", "rain", "--to", "sagemaker", "--plan", "--set", f"image={image}").stdout
         assert "old and the new fleet are billed side by side" in again or "Nothing would change" in again
         assert taxiway("endpoints", "delete", "rain", "--yes").returncode == 0

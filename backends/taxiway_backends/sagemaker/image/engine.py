@@ -20,6 +20,7 @@ from taxiway_backends.sagemaker.image.layers import Layer, pack, read_layer
 
 NAMES = ("docker", "podman")
 _SECONDS = 600.0
+_REASON = "Error response from daemon: "
 _LOOK_SECONDS = 10.0
 
 
@@ -49,8 +50,11 @@ class Engine:
                 hint=f"See whether {self.name} answers: {self.name} info",
             ) from error
         if ran.returncode:
-            said = (ran.stderr.strip() or ran.stdout.strip() or "nothing was said").splitlines()[-1]
-            raise BackendError(f"{failed}: {said.rstrip('.')}.", hint=f"Look at: {self.name} info")
+            lines = (ran.stderr.strip() or ran.stdout.strip() or "nothing was said").splitlines()
+            # Docker says the reason first, and last only which container it was
+            said = next((line for line in lines if line.startswith(_REASON)), lines[-1])
+            said = said.removeprefix(_REASON).rstrip(".")
+            raise BackendError(f"{failed}: {said}.", hint=f"Look at: {self.name} info")
         return ran.stdout.strip()
 
     def identify(self, tag: str) -> str:
