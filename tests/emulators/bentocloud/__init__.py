@@ -24,6 +24,8 @@ from tests.emulators.bentocloud.shelf import Shelf
 from tests.emulators.bentocloud.site import Site
 from tests.emulators.bentocloud.uploads import Uploads
 
+Strategy = Literal["presigned_url", "proxy"] | None
+
 
 class BentoCloudEmulator:
     """Start it by entering it; everything that it runs ends with it.
@@ -41,17 +43,14 @@ class BentoCloudEmulator:
         How long one second of BentoCloud's own waits (idle time, cold start) takes here.
     startup
         Seconds for a replica's first probe.
-    arbiter
-        Whether a replica is the whole of ``bentoml serve``, with as many workers as the Bento wants; else one
-        worker of it alone, which starts in half the time.
     """
 
     def __init__(
-        self, folder: Path, *, strategy: Literal["presigned_url", "proxy"] | None = None, life: float = 0.1,
-        second: float = 1.0, startup: float = 60.0, arbiter: bool = False,
+        self, folder: Path, *, strategy: Strategy = None, life: float = 0.1,
+        second: float = 1.0, startup: float = 60.0,
     ) -> None:  # fmt: skip
         self.folder, self._strategy = folder, strategy
-        self._timing = (life, second, startup, arbiter)
+        self._timing = (life, second, startup)
 
     def __enter__(self) -> BentoCloudEmulator:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -114,6 +113,10 @@ class BentoCloudEmulator:
 
     # What tests plant
 
+    def transmit(self, strategy: Strategy) -> None:
+        """How the client uploads and downloads from now on."""
+        self._site.shelf.strategy = strategy
+
     def fail_next(self, operation: str, status: int, times: int = 1, message: str | None = None) -> None:
         """Let the next calls of an operation (``create_deployment``, ``put_object``, ``*``) fail."""
         self._site.faults.plant(operation, status, times, message)
@@ -142,17 +145,21 @@ class BentoCloudEmulator:
         """Images that are needed from now on are built anew, print this, and fail."""
         self._site.faults.build_log = tuple(log_lines)
 
-    def never_ready(self) -> None:
-        """What starts from now on never passes its probe: deploying, and unhealthy after ``startup``."""
-        self._site.faults.never_ready = True
+    def never_ready(self, seconds: float = 1.0) -> None:
+        """What starts from now on passes no probe: deploying for so long, then unhealthy."""
+        self._site.faults.never_ready = seconds
 
     def cold_start(self, seconds: float) -> None:
         """Waking from zero takes so much longer."""
         self._site.faults.cold_start = seconds
 
     def stuck(self, state: str) -> None:
-        """Keep deployments in image-building, deploying or terminating until :meth:`release`."""
+        """Keep deployments in image-building, deploying or terminating."""
         self._site.faults.stuck.add(state)
+
+    def go_on(self, state: str) -> None:
+        """Let deployments leave that state again."""
+        self._site.faults.stuck.discard(state)
 
     def quota(self, replicas: int) -> None:
         """The most replicas that the organization may ask for, together."""

@@ -206,7 +206,7 @@ class Deployment:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         for fleet in self.all_fleets():
-            for replica in fleet.past:
+            for replica in fleet.pods:
                 replica.kill()
         await self._end(list(self.fleets.values()))
         await asyncio.gather(*self._ending)

@@ -56,7 +56,8 @@ class Faults:
     build_log
         What builds of images print before they fail; None while they succeed.
     never_ready
-        Whether what is started now never passes its probe.
+        Seconds after which what is started now is called unhealthy, and it passes no probe before or after;
+        None where it may pass.
     cold_start
         Seconds that waking from zero takes at least.
     stuck
@@ -67,7 +68,7 @@ class Faults:
     pauses: dict[str, float] = field(default_factory=dict)
     bytes_per_second: float = 0.0
     build_log: tuple[str, ...] | None = None
-    never_ready: bool = False
+    never_ready: float | None = None
     cold_start: float = 0.0
     stuck: set[str] = field(default_factory=set)
     _failures: list[_Planted] = field(default_factory=list)
@@ -97,7 +98,7 @@ class Faults:
                 planted.clear()
         for kept in (self.forbidden, self.pauses, self.stuck):
             kept.clear()
-        self.build_log, self.never_ready = None, False
+        self.build_log = self.never_ready = None
         self.bytes_per_second = self.cold_start = 0.0
 
     def check(self, operation: str) -> None:

@@ -45,7 +45,7 @@ class Fleet:
     ) -> None:
         self.key = (image, dict(environment), service.get("instance_type"), service.get("config_overrides"))
         self.replicas: list[Replica] = []
-        self.past: list[Replica] = []
+        self.pods: list[Replica] = []
         self.asleep = False
         self._site, self._deployment = site, deployment
         self._image, self._environment = image, environment
@@ -53,7 +53,7 @@ class Fleet:
         self._asked = time.monotonic()
         self._wake = asyncio.Lock()
         self._client = httpx.AsyncClient(
-            timeout=60.0, limits=httpx.Limits(keepalive_expiry=2.0), trust_env=False
+            timeout=60.0, limits=httpx.Limits(keepalive_expiry=2.0), trust_env=False, verify=False
         )
         self.configure(service)
 
@@ -77,7 +77,8 @@ class Fleet:
         ------
         Crashed
         """
-        wanted = max(self.least, 1)
+        wanted = self._wanted
+        self.pods = list(self.replicas)  # what has crashed gives way to another try
         await self._site.nursery.ready()
         new = [self._one() for _ in range(wanted - len(self.replicas))]
         try:
@@ -89,30 +90,36 @@ class Fleet:
         kept = [*self.replicas, *new]
         self.replicas, gone = kept[:wanted], kept[wanted:]
         self.asleep, self._asked = False, time.monotonic()
+        await self._leave(gone)
+
+    @property
+    def _wanted(self) -> int:
+        return max(self.least, 1)
+
+    async def _leave(self, gone: list[Replica]) -> None:
+        self.pods = [replica for replica in self.pods if replica not in gone]
         await asyncio.gather(*(replica.leave() for replica in gone))
 
     def _one(self) -> Replica:
         site = self._site
-        replica = Replica(
-            self._deployment, self._image, site.folder / "pods", self._environment, site.arbiter
-        )
+        replica = Replica(self._deployment, self._image, site.folder / "pods", self._environment)
         replica.start(site.nursery)
-        self.past.append(replica)
+        self.pods.append(replica)
         return replica
 
     async def _until_ready(self, replica: Replica, late: Callable[[], None]) -> None:
-        deadline = time.monotonic() + self._site.startup
-        while self._site.faults.never_ready or not await replica.probe(self._client):
+        site, began = self._site, time.monotonic()
+        while site.faults.never_ready is not None or not await replica.probe(self._client):
             if not replica.alive:
                 raise Crashed(replica.name)
-            if time.monotonic() > deadline:
+            if time.monotonic() - began > (site.faults.never_ready or site.startup):
                 late()
             await asyncio.sleep(_POLL_SECONDS)
 
     async def look_after(self) -> None:
         """Replace what has died; stop all when nobody has asked for the idle time."""
-        if any(not replica.alive for replica in self.replicas):
-            self.replicas = [replica for replica in self.replicas if replica.alive]
+        self.replicas = [replica for replica in self.replicas if replica.alive]
+        if not self.asleep and len(self.replicas) < self._wanted:
             await self.start()
             return
         idle = self.least == 0 and not any(replica.in_flight for replica in self.replicas)
@@ -120,10 +127,10 @@ class Fleet:
             await self.sleep()
 
     async def sleep(self) -> None:
-        """Stop all; the next request starts one."""
+        """Stop all; the next request starts them."""
         self.asleep = True
         gone, self.replicas = self.replicas, []
-        await asyncio.gather(*(replica.leave() for replica in gone))
+        await self._leave(gone)
 
     async def end(self) -> None:
         """Stop all for good."""

@@ -162,5 +162,5 @@ def _replicas(fleet: Fleet) -> list[_Pod]:
             one.name, one.log, "Running" if one.alive else "Failed", one.ready,
             {"yatai.ai/bento-repository": one.deployment}, lambda one=one: one.alive,  # type: ignore[misc]
         )
-        for one in fleet.past
+        for one in fleet.pods
     ]  # fmt: skip

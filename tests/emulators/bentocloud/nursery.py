@@ -13,19 +13,18 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-#: Slow to import, and bound to no Bento. Not prometheus_client: BentoML wants to be the first to import it.
+#: Slow to import, and bound to no Bento. Not prometheus_client, which BentoML wants to import first, nor
+#: onnxruntime, which starts a thread that no fork survives.
 _SLOW = (
     "_bentoml_impl.worker.service",
     "_bentoml_impl.server.app",
     "_bentoml_impl.loader",
     "bentoml._internal.log",
     "numpy",
-    "onnxruntime",
     "orjson",
     "uvicorn",
     "uvloop",
@@ -67,26 +66,28 @@ class Nursery:
 
     def bear(
         self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path,
-        listener: socket.socket | None,
+        listener: socket.socket,
     ) -> int:  # fmt: skip
         """Start a process; its id.
 
         Parameters
         ----------
         arguments
-            Of BentoML's worker; of ``bentoml`` itself where there is no listener.
+            Of BentoML's worker.
         listener
             The bound socket that the worker listens on.
         """
         order = {"arguments": list(arguments), "folder": str(folder), "environment": dict(environment)}
         with log.open("ab") as output:
-            descriptors = [output.fileno(), *([listener.fileno()] if listener else [])]
+            descriptors = [output.fileno(), listener.fileno()]
             socket.send_fds(self._orders, [json.dumps(order).encode()], descriptors)
             return int(json.loads(self._orders.recv(_MOST_BYTES)))
 
     def close(self) -> None:
         """End it, and what is left of its children."""
         self._orders.close()
+        if not self._said_ready:  # nothing was born yet, and it would not hear before it has imported all
+            self._process.kill()
         self._process.wait()
 
 
@@ -105,8 +106,7 @@ def main() -> None:
             if not (child := os.fork()):
                 orders.close()
                 _live(json.loads(said), descriptors)
-            with suppress(PermissionError):  # the child may have been first, and become another program
-                os.setpgid(child, child)
+            os.setpgid(child, child)  # as the child does too: whoever is first
             children.append(child)
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -122,14 +122,12 @@ def _live(order: dict[str, Any], descriptors: list[int]) -> None:
     os.chdir(order["folder"])
     os.environ.clear()
     os.environ.update(order["environment"])
-    log, *listener = descriptors
+    log, listener = descriptors
     os.dup2(log, 1)
     os.dup2(log, 2)
-    if not listener:
-        os.execv(sys.executable, [sys.executable, "-m", "bentoml", *order["arguments"]])
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     worker = import_module("_bentoml_impl.worker.service")
-    worker.main(args=[*order["arguments"], "--fd", str(listener[0])])
+    worker.main(args=[*order["arguments"], "--fd", str(listener)])
 
 
 if __name__ == "__main__":

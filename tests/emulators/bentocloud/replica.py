@@ -1,4 +1,4 @@
-"""A replica: the Bento of an image as a process, as ``bentoml serve`` runs it."""
+"""A replica: the Bento of an image as a process, the worker that ``bentoml serve`` runs."""
 
 from __future__ import annotations
 
@@ -30,15 +30,12 @@ class Replica:
         Under which its folder is made.
     environment
         Of the process.
-    arbiter
-        Whether to run the whole of ``bentoml serve``; else its worker alone.
     """
 
     deployment: str
     image: Path
     pods: Path
     environment: Mapping[str, str]
-    arbiter: bool = False
     name: str = ""
     port: int = 0
     in_flight: int = 0
@@ -67,13 +64,8 @@ class Replica:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             self.port = int(listener.getsockname()[1])
-            if self.arbiter:
-                listener.close()
-                arguments = ["serve", str(self.image), "--host", "127.0.0.1", "--port", str(self.port)]
-                self.pid = nursery.bear(arguments, self.image, environment, self.log, None)
-            else:
-                arguments = [str(self.image), "--worker-id", "1", "--args", "{}"]
-                self.pid = nursery.bear(arguments, self.image, environment, self.log, listener)
+            arguments = [str(self.image), "--worker-id", "1", "--args", "{}"]
+            self.pid = nursery.bear(arguments, self.image, environment, self.log, listener)
 
     async def probe(self, client: httpx.AsyncClient) -> bool:
         """Ask whether it is ready."""

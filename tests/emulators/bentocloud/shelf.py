@@ -21,8 +21,6 @@ class Artifact:
     ----------
     file
         Where the uploaded tar lies once there is one.
-    strategy
-        The transmission strategy that its answers name.
     parts
         Of a multipart upload: number → (ETag, file).
     """
@@ -32,8 +30,8 @@ class Artifact:
     version: str
     said: Json
     file: Path
-    strategy: str | None
-    resource: Resource
+    shelf: Shelf = field(repr=False)
+    resource: Resource = field(repr=False)
     upload_status: str = "pending"
     reason: str = ""
     upload_id: str | None = None
@@ -74,7 +72,7 @@ class Artifact:
             "presigned_upload_url": upload_url,
             "presigned_download_url": download_url,
             "manifest": self.said.get("manifest"),
-            "transmission_strategy": self.strategy,
+            "transmission_strategy": self.shelf.strategy,
             "upload_id": self.upload_id,
             "upload_started_at": self.started,
             "upload_finished_at": self.finished,
@@ -153,7 +151,7 @@ class Shelf:
         if version in repository.artifacts:
             raise Refusal(409, f"{kind} {name}:{version} already exists")
         made = Artifact(
-            kind, name, version, said, self.folder / f"{kind}-{name}-{version}.tar", self.strategy,
+            kind, name, version, said, self.folder / f"{kind}-{name}-{version}.tar", self,
             Resource(version, kind, said.get("labels") or []),
         )  # fmt: skip
         repository.artifacts[version] = made

@@ -36,8 +36,6 @@ class Site:
         How long one second of BentoCloud's own waits takes here.
     startup
         Seconds for a replica's first probe.
-    arbiter
-        Whether a replica is the whole of ``bentoml serve``; else its worker alone.
     """
 
     folder: Path
@@ -46,7 +44,6 @@ class Site:
     life: float
     second: float
     startup: float
-    arbiter: bool
     faults: Faults = field(default_factory=Faults)
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     token_expired: bool = False

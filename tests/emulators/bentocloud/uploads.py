@@ -193,6 +193,7 @@ class Uploads:
                     taken += len(chunk)
                     if cut is not None and taken >= cut * length:
                         await hang_up(request)
+                        raise ClientDisconnect
                     if faults.bytes_per_second:
                         await asyncio.sleep(len(chunk) / faults.bytes_per_second)
         except ClientDisconnect:
