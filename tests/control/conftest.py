@@ -12,6 +12,8 @@ from taxiway.control import agent_process
 from taxiway.control.api import deploy
 from taxiway.control.endpoint import Endpoint
 from tests.control.agents import agents, fake  # noqa: F401 - fixtures
+from tests.control.alerts import book, clock, postman, smtp  # noqa: F401 - fixtures
+from tests.control.receivers import receiver  # noqa: F401 - fixture
 from tests.databases import bare_url, engines, ledger_url, migrated, postgres  # noqa: F401 - fixtures
 from tests.waiting import wait_until
 

@@ -24,7 +24,7 @@ from taxiway.monitoring.context import firing
 from tests import forked
 from tests.conftest import processes_of
 from tests.control.agents import Agents
-from tests.control.receivers import Receiver, receiver  # noqa: F401 - fixture
+from tests.control.receivers import Receiver
 
 Until = Callable[..., object]
 KEY = "a-key-that-nobody-sees"
@@ -47,7 +47,7 @@ def test_an_added_column_is_told_to_a_webhook_by_name(
     metrics_port: int,
     tags: tuple[str, str],
     home: Path,
-    receiver: Receiver,  # noqa: F811
+    receiver: Receiver,
     until: Until,
     record_property: Callable[[str, object], None],
 ) -> None:
@@ -95,7 +95,7 @@ def gate() -> Iterator[threading.Event]:
 @pytest.mark.timeout(120)
 def test_an_agent_that_is_killed_while_it_tells_tells_again_with_the_same_key(
     agents: Agents,
-    receiver: Receiver,  # noqa: F811
+    receiver: Receiver,
     gate: threading.Event,
     until: Until,
 ) -> None:

@@ -19,22 +19,8 @@ from taxiway.control.ledger import Ledger
 from taxiway.control.tables import DeliveryRow, RuleRow
 from taxiway.errors import InputError
 from taxiway.monitoring.context import firing
-from tests.control.receivers import Receiver, receiver  # noqa: F401 - fixture
-from tests.control.test_delivery import (  # noqa: F401 - fixtures
-    DRIFT,
-    NOW,
-    Clock,
-    add,
-    book,
-    clock,
-    deliver,
-    hold,
-    in_sqlite,
-    postman,
-    rows,
-    sink,
-    smtp,
-)
+from tests.control.alerts import DRIFT, NOW, add, deliver, hold, in_sqlite, rows, sink
+from tests.control.receivers import Receiver
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning"),
@@ -68,12 +54,7 @@ def drip() -> Iterator[str]:
 @in_sqlite
 @pytest.mark.parametrize(("kind", "scheme"), [("webhook", "http"), ("apprise", "json")])
 def test_an_answer_without_end_is_a_failure_after_the_time_it_may_take(
-    book: Ledger,  # noqa: F811
-    postman: Delivery,  # noqa: F811
-    drip: str,
-    monkeypatch: pytest.MonkeyPatch,
-    kind: str,
-    scheme: str,
+    book: Ledger, postman: Delivery, drip: str, monkeypatch: pytest.MonkeyPatch, kind: str, scheme: str
 ) -> None:
     monkeypatch.setattr(apprising, "START_SECONDS", 8.0)
     add(book, kind=kind, url=f"{scheme}://{drip}/x", timeout=1.0)
@@ -131,9 +112,7 @@ def test_a_services_address_that_is_its_credential_is_refused(url: str) -> None:
 
 @in_sqlite
 def test_a_sink_for_which_much_waits_keeps_nothing_from_the_others(
-    book: Ledger,  # noqa: F811
-    postman: Delivery,  # noqa: F811
-    receiver: Receiver,  # noqa: F811
+    book: Ledger, postman: Delivery, receiver: Receiver
 ) -> None:
     add(book, "dead", url="http://127.0.0.1:9/x")
     with book.transaction() as session:
@@ -148,10 +127,7 @@ def test_a_sink_for_which_much_waits_keeps_nothing_from_the_others(
 
 @in_sqlite
 def test_what_cannot_be_looked_at_keeps_no_alert_back(
-    book: Ledger,  # noqa: F811
-    postman: Delivery,  # noqa: F811
-    receiver: Receiver,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
+    book: Ledger, postman: Delivery, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(moment: object) -> None:
         raise PermissionError("a spool's folder")
@@ -169,9 +145,7 @@ def test_what_cannot_be_looked_at_keeps_no_alert_back(
 
 @in_sqlite
 def test_alertmanager_is_told_again_after_it_failed_once(
-    book: Ledger,  # noqa: F811
-    postman: Delivery,  # noqa: F811
-    receiver: Receiver,  # noqa: F811
+    book: Ledger, postman: Delivery, receiver: Receiver
 ) -> None:
     add(book, "am", kind="alertmanager", url=f"http://{receiver.address}")
     hold(book, DRIFT)
@@ -195,11 +169,7 @@ def test_alertmanager_never_gets_an_end_before_the_beginning() -> None:
 
 
 @in_sqlite
-def test_two_changes_for_the_worse_have_two_keys(
-    book: Ledger,  # noqa: F811
-    postman: Delivery,  # noqa: F811
-    receiver: Receiver,  # noqa: F811
-) -> None:
+def test_two_changes_for_the_worse_have_two_keys(book: Ledger, postman: Delivery, receiver: Receiver) -> None:
     add(book, url=receiver.url)
     for severity in ("info", "warning", "critical"):
         hold(book, replace(DRIFT, severity=severity))
@@ -211,9 +181,7 @@ def test_two_changes_for_the_worse_have_two_keys(
 
 @in_sqlite
 def test_a_value_that_json_has_not_is_told_as_none(
-    book: Ledger,  # noqa: F811
-    postman: Delivery,  # noqa: F811
-    receiver: Receiver,  # noqa: F811
+    book: Ledger, postman: Delivery, receiver: Receiver
 ) -> None:
     add(book, url=receiver.url)
     hold(book, replace(DRIFT, value=float("inf")))
@@ -234,9 +202,7 @@ def test_a_columns_name_writes_no_line_and_no_command_into_an_alert() -> None:
 
 @in_sqlite
 def test_a_columns_name_neither_mentions_anybody_nor_becomes_markup_or_a_header_of_a_mail(
-    book: Ledger,  # noqa: F811
-    postman: Delivery,  # noqa: F811
-    smtp: Any,  # noqa: F811
+    book: Ledger, postman: Delivery, smtp: Any
 ) -> None:
     port = smtp.server_address[1]
     add(
@@ -260,7 +226,7 @@ def test_a_columns_name_neither_mentions_anybody_nor_becomes_markup_or_a_header_
     assert "Why." in page
 
 
-def test_a_pending_alert_of_a_rule_that_is_gone_or_off_does_not_fire(book: Ledger) -> None:  # noqa: F811
+def test_a_pending_alert_of_a_rule_that_is_gone_or_off_does_not_fire(book: Ledger) -> None:
     from taxiway.monitoring.rulebook import parse_rule
 
     waiting = firing("rain", "wind-moves", "warning", "psi of `wind`", "", "wind", hold=timedelta(hours=1))
@@ -275,7 +241,7 @@ def test_a_pending_alert_of_a_rule_that_is_gone_or_off_does_not_fire(book: Ledge
 
 
 @in_sqlite
-def test_a_stored_rule_that_cannot_be_read_is_listed_as_off_beside_the_others(book: Ledger) -> None:  # noqa: F811
+def test_a_stored_rule_that_cannot_be_read_is_listed_as_off_beside_the_others(book: Ledger) -> None:
     with book.transaction() as session:
         session.add(RuleRow(endpoint="", name="old", definition={"metric": "gone"}, actor="t", created=NOW))
     (entry,) = [one for one in rules.listed(book) if one["name"] == "old"]
