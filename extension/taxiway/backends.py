@@ -343,6 +343,15 @@ class Measuring(Protocol):
 
 
 @runtime_checkable
+class Preparing(Protocol):
+    """A back end that acts sooner if it was told before that there will be something to do."""
+
+    def prepare(self) -> None:
+        """Get ready for ``apply``: called once by who will call that often."""
+        ...
+
+
+@runtime_checkable
 class Paced(Protocol):
     """A back end that is far away: each look is a request, and getting ready takes minutes.
 

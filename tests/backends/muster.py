@@ -21,6 +21,7 @@ PROGRAMS = {
     "taxiway.control.agent": "agent",
     "taxiway.control.monitor_process": "monitor",
     "taxiway_backends.local.master": "master",
+    "taxiway_backends.local.forkserver": "fork server",
     "jupyter_server": "jupyter",
 }
 CHANGES = ("deployed", "promoted", "rolled back", "shadow started", "shadow stopped")
@@ -54,10 +55,19 @@ class Home:
                 ours = one.environ().get("TAXIWAY_HOME") == str(self.path)
                 named = any(str(self.path) in word for word in command)
                 if one.pid != os.getpid() and (ours or named) and one.status() != psutil.STATUS_ZOMBIE:
-                    found[_kind(command)].append(one)
+                    found[self._kind(one, command)].append(one)
             except psutil.Error:
                 continue
         return found
+
+    def _kind(self, process: psutil.Process, command: list[str]) -> str:
+        for program, kind in PROGRAMS.items():
+            if program in command:
+                forked = kind == "fork server" and process.cwd() == str(self.folder)
+                return "master" if forked else kind
+        if "taxiway.serving" in command:
+            return command[command.index("--role") + 1]
+        return " ".join(command)
 
     def holders(self, port: int) -> list[int]:
         """Give the processes that hold the endpoint's listening socket."""
@@ -86,12 +96,14 @@ class Home:
         if (seen.live, seen.shadow) != (row.live, row.shadow):
             return f"{seen.live}, {seen.shadow} run instead of {row.live}, {row.shadow}"
         there = self.processes()
-        counts = {kind: len(found) for kind, found in there.items() if found and kind != "monitor"}
+        passing = ("monitor", "fork server")  # there while there is something to do, or something new
+        counts = {kind: len(found) for kind, found in there.items() if found and kind not in passing}
         wanted = {"agent": 1, "master": 1, "live": row.workers}
         wanted |= {"shadow": 1} if row.shadow else {}
         wanted |= {"jupyter": 1} if jupyter else {}
-        if counts != wanted or len(there["monitor"]) > 1:
-            return f"there are {counts}, {len(there['monitor'])} monitors, instead of {wanted}"
+        many = [kind for kind in passing if len(there[kind]) > 1]
+        if counts != wanted or many:
+            return f"there are {counts}, and more than one {many}, instead of {wanted}"
         return self._stray(there, sorted((row.port, *([self.jupyter_port] if jupyter else []))))
 
     def _stray(self, there: dict[str, list[psutil.Process]], wanted_ports: list[int]) -> str:
@@ -148,15 +160,6 @@ class Home:
             for record in read_segment(path, offsets.get(str(path), 0))[0]
         ]
         return [one for record in records if record.get("role") == "live" for one in record["ids"]]
-
-
-def _kind(command: list[str]) -> str:
-    for program, kind in PROGRAMS.items():
-        if program in command:
-            return kind
-    if "taxiway.serving" in command:
-        return command[command.index("--role") + 1]
-    return " ".join(command)
 
 
 def _fits(made: list[str], changes: list[tuple[str, bool]]) -> bool:

@@ -26,7 +26,7 @@ from taxiway.backends import (
 )
 from taxiway.errors import BackendError, InputError, NotFoundError
 from taxiway_backends.local.gpu import GpuError, has_gpu, inventory, library
-from taxiway_backends.local.lifecycle import start_master, stop_processes
+from taxiway_backends.local.lifecycle import ForkServer, fork_server, start_master, stop_processes
 from taxiway_backends.local.listening import free_port
 from taxiway_backends.local.log import read_log
 from taxiway_backends.local.observation import observe
@@ -58,6 +58,7 @@ class LocalBackend:
     def __init__(self, home: Path | None = None, *, drain_seconds: float = 30.0) -> None:
         self._home = home and home.resolve()
         self._drain_seconds = drain_seconds
+        self._forks: ForkServer | None = None
         gpu = {Capability.GPU} if has_gpu() else set()
         self.capabilities = frozenset((Capability.SHADOW, Capability.LOG_FOLLOW, *gpu))
 
@@ -69,6 +70,12 @@ class LocalBackend:
 
             self._home = settings().home.resolve()
         return self._home
+
+    def prepare(self) -> None:
+        """Begin what starts masters quickly; it ends with this process."""
+        self._forks = fork_server(self.home)
+        with contextlib.suppress(OSError):  # then each master is a process from the ground up
+            self._forks.begin()
 
     def check(self) -> Diagnosis:
         """Look whether serving processes can run here."""
@@ -190,7 +197,7 @@ class LocalBackend:
             directory.write_spec(replace(after, revision=after.revision + 1, token=token))
         pid = directory.master_pid()
         if pid is None:
-            start_master(directory, self.home)
+            start_master(directory, self.home, self._forks)
         elif before != after:
             os.kill(pid, signal.SIGHUP)
 

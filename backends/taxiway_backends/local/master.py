@@ -311,8 +311,8 @@ def _step(master: Master) -> None:
         _log.exception("a step failed")
 
 
-def main() -> int:
-    """Run the master of the folder that is named on the command line."""
+def be(directory: RunDir) -> int:
+    """Make this process the master of an endpoint, until that is stopped."""
     logging.basicConfig(
         level=logging.INFO,
         format=f"%(asctime)s.%(msecs)03dZ master[{os.getpid()}] %(message)s",
@@ -320,10 +320,9 @@ def main() -> int:
     )
     logging.Formatter.converter = time.gmtime
     os.umask(0o077)
-    directory = RunDir(Path(sys.argv[1]))
     os.chdir(directory.path)
     return run(directory)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(be(RunDir(Path(sys.argv[1]))))

@@ -59,6 +59,10 @@ class RunDir:
         """What the master and the serving processes say."""
         return self.path / "master.log"
 
+    def open_log(self) -> int:
+        """Open the log to write at its end, for its owner only."""
+        return os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
     def make(self) -> None:
         """Make the folder for its owner only."""
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from taxiway.shadow.compare import ShadowReport
 
 WAIT_SECONDS = remote.WAIT_SECONDS
+LOOK_SECONDS = 0.005  # between two looks at whether the ledger changed, while it is waited for
 
 
 class Endpoint:
@@ -111,6 +112,7 @@ class Endpoint:
         started = time.monotonic()
         deadline = started + (remote.patience(self.state()[0].backend) if timeout is None else timeout)
         next_check = started + 2
+        book, token = ledger(), ""
         while True:
             if time.monotonic() > next_check:
                 if not agent_process.status().running:
@@ -119,7 +121,8 @@ class Endpoint:
                         hint="Read the end of agent.log in TAXIWAY_HOME, then `taxiway agent start`.",
                     )
                 next_check = time.monotonic() + 2
-            row, seen = self.state()
+            if (newest := book.data_version()) != token:
+                token, (row, seen) = newest, self.state()
             if seen and seen.generation == row.generation:
                 arrived = seen.live == row.live and seen.shadow == row.shadow
                 if seen.status == "READY" and arrived:
@@ -136,7 +139,7 @@ class Endpoint:
                 break
             if time.monotonic() > deadline:
                 break
-            time.sleep(0.02)
+            time.sleep(LOOK_SECONDS)
         reason = f"{seen.status}: {seen.reason}" if seen else "the agent has not acted on it"
         raise NotReadyError(
             f"Endpoint {self.name!r} is not ready ({reason.rstrip(': ')}).",

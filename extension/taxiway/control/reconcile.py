@@ -22,6 +22,7 @@ from taxiway.backends import (
     ModelRef,
     Observation,
     Paced,
+    Preparing,
     Routing,
     Status,
 )
@@ -34,7 +35,7 @@ from taxiway.packaging import registry
 
 LOOK_SECONDS = 1.0
 CALM_SECONDS = 2.0  # between two looks at what is as it should be
-WAIT_SECONDS = 0.03  # while something is on its way
+WAIT_SECONDS = 0.02  # while something is on its way
 LONGEST_SECONDS = 30.0
 _UNDER_WAY = (Status.PENDING, Status.STOPPING)
 
@@ -183,6 +184,8 @@ class Reconciler:
         """Look, and act where that is needed; give the desired state that was acted on, and what was seen."""
         if self._backend is None or self._backend.name != row.backend:
             self._backend, self._owner = backend(row.backend), self._identity()
+            if isinstance(self._backend, Preparing):
+                self._backend.prepare()
         target, reference = self._backend, EndpointRef(row.name, self._owner)
         doing = "deleting" if row.desired == "absent" else f"applying change {row.generation}"
         if row.generation == self.applied:
@@ -216,14 +219,14 @@ class Reconciler:
 
     def _newest(self, row: EndpointRow) -> EndpointRow:
         """Make sure, before anything is changed, that it is ours to change; give what is asked for by now."""
-        with self._writing() as session:
+        with self._writing(notable=False) as session:
             return session.get(EndpointRow, self.name) or row
 
     @contextmanager
-    def _writing(self) -> Iterator[Session]:
+    def _writing(self, *, notable: bool = True) -> Iterator[Session]:
         """Tell the ledger's failures from the back end's."""
         try:
-            with self.ledger.transaction() as session:
+            with self.ledger.transaction(notable=notable) as session:
                 yield session
         except (TaxiwayError, SQLAlchemyError, OSError) as error:
             raise LedgerError(str(error)) from error
