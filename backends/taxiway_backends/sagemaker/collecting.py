@@ -1,4 +1,8 @@
-"""Bringing the shipped prediction log from S3 into the endpoint's spool folder: each segment once."""
+"""Bringing the shipped prediction log from S3 into the endpoint's spool folder: each segment once.
+
+It is what the containers ship themselves, and not SageMaker's data capture: that knows neither Model, role nor
+latency, has no outcomes, and is not to be had of serverless endpoints. So the same log is read from everywhere.
+"""
 
 from __future__ import annotations
 

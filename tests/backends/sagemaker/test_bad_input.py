@@ -11,6 +11,7 @@ from taxiway.backends import Status
 from taxiway.errors import BackendError, ConflictError, InputError, RequestError, UnsupportedError
 from taxiway_backends.sagemaker import SageMakerBackend, session
 from taxiway_backends.sagemaker.images import LARGEST_BYTES, Images
+from taxiway_backends.sagemaker.refusals import CredentialsError, told
 from tests.backends.conformance import refused
 from tests.backends.sagemaker.conftest import Endpoint
 
@@ -59,6 +60,34 @@ def test_every_failure_of_the_credentials_is_a_sentence_and_its_remedy(
     problem, remedy = _problem()
     assert "login of the profile 'mine'" in problem
     assert remedy == "Run `aws sso login --profile mine`."
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("TokenRetrievalError", {"provider": "sso", "error_msg": "gone"}),
+        ("UnauthorizedSSOTokenError", {}),
+        ("SSOTokenLoadError", {"error_msg": "gone"}),
+    ],
+)
+def test_a_login_that_has_ended_in_any_way_is_one_sentence(
+    name: str, given: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exceptions = pytest.importorskip("botocore.exceptions", reason="botocore is in .venv-sagemaker")
+    monkeypatch.setenv("AWS_PROFILE", "mine")
+    with pytest.raises(CredentialsError) as caught, told("look"):
+        raise getattr(exceptions, name)(**given)
+    assert caught.value.message == "The AWS login of the profile 'mine' has expired or was never made."
+    assert caught.value.hint == "Run `aws sso login --profile mine`."
+
+
+def test_s3_and_ecr_that_may_not_be_used_are_told_each_by_itself(endpoint: Endpoint) -> None:
+    for action in ("s3:HeadBucket", "ecr:DescribeRepositories"):
+        endpoint.account.deny(action)
+    problems = [problem for problem, _ in SageMakerBackend().check().problems]
+    assert len(problems) == 2
+    assert any("use the bucket sagemaker-us-east-1-123456789012" in problem for problem in problems)
+    assert any("look at the images in ECR" in problem for problem in problems)
 
 
 def test_a_region_that_is_missing_or_wrong_is_named(

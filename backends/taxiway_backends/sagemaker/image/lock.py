@@ -13,10 +13,9 @@ from importlib import metadata
 from pathlib import Path
 
 from taxiway.errors import BackendError
+from taxiway.serving.shipping import REQUIREMENT
 from taxiway_backends.sagemaker.image.base import PYTHON
 
-#: What ships the prediction log; see ``taxiway.serving.shipping``.
-SHIPPING = "obstore==0.12.1"
 #: Wheels for every Linux since glibc 2.28; the base has 2.36.
 PLATFORM = "x86_64-manylinux_2_28"
 #: What computes on a GPU in the place of ONNX Runtime, with NVIDIA's libraries; the driver is the machine's.
@@ -49,7 +48,7 @@ def environment_lock(model: Path, cache: Path, *, gpu: bool = False) -> str:
     """
     given = _pins(model)
     known = _constraints(model, {pin.partition("==")[0].lower() for pin in given})
-    pins = [*(_for_gpu(pin) if gpu else pin for pin in given), SHIPPING]
+    pins = [*(_for_gpu(pin) if gpu else pin for pin in given), REQUIREMENT]
     what = json.dumps([pins, known, PYTHON, PLATFORM])
     path = cache / "locks" / f"{hashlib.sha256(what.encode()).hexdigest()[:32]}.txt"
     if path.exists():
