@@ -59,6 +59,7 @@ test-frameworks: $(STAMPS)/frameworks $(STAMPS)/oldest ## Test every framework's
 test-sagemaker: $(STAMPS)/sagemaker $(STAMPS)/containers ## Test the SageMaker back end and monitoring beside its SDK, in an environment of their own
 	$(SAGEMAKER)/python -m tests.containers $(IN_SAGEMAKER) tests/backends/sagemaker
 	$(SAGEMAKER)/python -m tests.containers $(IN_SAGEMAKER) tests/emulators $(WITH_ITS_WHYLOGS)
+	python -m tests.containers python -m pytest tests/packaging/test_bento_containers.py
 
 check: setup ## Lint, format check and types: ruff, mypy, eslint, prettier, tsc
 	ruff check .

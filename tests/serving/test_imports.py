@@ -15,6 +15,7 @@ HEAVY = (
     "jupyterlab",
     "pyarrow",
     "opentelemetry",
+    "obstore",
 )
 
 
@@ -28,7 +29,7 @@ def loaded_after(statement: str) -> set[str]:
 
 
 def test_a_serving_process_imports_nothing_heavy() -> None:
-    loaded = loaded_after("import taxiway.serving.__main__")
+    loaded = loaded_after("import taxiway.serving.__main__, taxiway.serving.service")
     assert "uvicorn" in loaded
     assert loaded.isdisjoint(HEAVY)
     own = {name for name in loaded if name.startswith("taxiway.")}
