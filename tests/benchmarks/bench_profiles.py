@@ -8,6 +8,7 @@ all that the monitor does with them: reading, checking, Parquet, profiles, the l
 from __future__ import annotations
 
 import json
+import logging
 import os
 import resource
 import subprocess
@@ -81,6 +82,7 @@ def measure(rows: int, size: int) -> dict[str, float]:
     subprocess.run(
         [sys.executable, "-m", __spec__.name, "write", str(spool), str(rows), str(size)], check=True
     )
+    logging.getLogger("taxiway.monitor").setLevel(logging.ERROR)  # the Model has no slices, nor is it there
     book = ledger()
     row = EndpointRow(
         name="bench", backend="local", live="bench:000000000000", window="day", created=now(), updated=now()

@@ -4,6 +4,7 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from taxiway.monitoring.log import (
     outcomes_frame,
     predictions_frame,
 )
+from taxiway.serving import rows
 from taxiway.serving.spool import SpoolWriter, list_segments, read_segment
 from tests.monitoring.records import AT, outcome, prediction
 
@@ -165,9 +167,9 @@ def spooled(draw):
 
 
 @settings(max_examples=40, deadline=None)
-@given(payloads=st.lists(spooled(), min_size=1, max_size=8))
-def test_rows_that_are_read_joined_give_the_same_frame_and_findings(payloads):
-    with tempfile.TemporaryDirectory() as folder:
+@given(payloads=st.lists(spooled(), min_size=1, max_size=8), most=st.integers(1, 4))
+def test_rows_that_are_read_joined_give_the_same_frame_and_findings(payloads, most):
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(rows, "MOST_ROWS", most):
         writer = SpoolWriter(Path(folder), "live")
         for payload in payloads:
             assert writer.write(payload)
@@ -195,5 +197,6 @@ def test_plain_rows_that_follow_each_other_are_one_record(tmp_path):
         )
     writer.close()
     first, second = read_segment(*list_segments(tmp_path), joined=True)[0]
-    assert (first["time"], first["ids"], first["inputs"]) == ([0, 1], ["r0", "r1"], {"x": [0, 1]})
+    assert (first["time"].to_pylist(), first["ids"].to_pylist()) == ([0, 1], ["r0", "r1"])
+    assert {name: cells.to_pylist() for name, cells in first["inputs"].items()} == {"x": [0, 1]}
     assert (second["outputs"], second["inputs"]) == ({"label": ["b"]}, {"y": [1]})

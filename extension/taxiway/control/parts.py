@@ -61,14 +61,26 @@ def write_table(endpoint: str, kind: str, table: pa.Table) -> Path:
     path = folder(endpoint) / f"{kind}s" / f"{secrets.token_hex(8)}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     aside = path.with_suffix(".part")
-    pq.write_table(table, aside, use_dictionary=_repeating(table.schema))
+    pq.write_table(table, aside, use_dictionary=_repeating(table))
     aside.replace(path)
     return path
 
 
-def _repeating(schema: pa.Schema) -> list[str]:
+def _repeating(table: pa.Table) -> list[str]:
     """Name the columns whose values may repeat; to look for that in the others makes writing slow."""
-    return [name for name in schema.names if name not in ("id", "request", "time", "received")]
+    names = (name for name in table.column_names if name not in ("id", "request", "time", "received"))
+    return [name for name in names if _repeats(table.column(name).slice(0, 1000))]
+
+
+def _repeats(column: pa.ChunkedArray) -> bool:
+    """Whether values come again: of numbers with a fraction, by the first of them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_floating(column.type):
+        return True
+    distinct: int = pc.count_distinct(column).as_py()
+    return distinct <= len(column) / 2
 
 
 def select_parts(

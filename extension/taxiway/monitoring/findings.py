@@ -102,7 +102,8 @@ def _requests_of(record: Record, order: tuple[str, ...] | None) -> Iterable[Reco
         return (record,)
     if order is None or tuple(record["inputs"]) == order:
         return ()
-    return ({**record, "time": time} for time in record["time"])
+    times = record["time"] if isinstance(record["time"], list) else record["time"].to_pylist()
+    return ({**record, "time": time} for time in times)
 
 
 def _findings_of(record: Record, order: tuple[str, ...] | None) -> list[SchemaFinding]:

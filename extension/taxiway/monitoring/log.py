@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import chain, repeat
+from itertools import chain, groupby, repeat
 from typing import TYPE_CHECKING, Any
+
+from taxiway.serving.rows import packed
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 #: One record of a spool: a request as serving wrote it, or some of a single row that are ``joined`` to one.
 Record = Mapping[str, Any]
@@ -36,16 +39,16 @@ def predictions_frame(records: Iterable[Record]) -> pd.DataFrame:
     shapes = _by_shape(record for record in records if record["kind"] == "prediction")
     for group, places in shapes:
         sizes = [len(record["ids"]) for record in group]
-        columns: dict[str, Any] = {"id": _joined(record["ids"] for record in group)}
+        columns: dict[str, Any] = {"id": _column(record["ids"] for record in group)}
         columns["request"] = _each(group, "request", sizes)
-        columns["time"] = _joined(_times(record, size) for record, size in zip(group, sizes, strict=True))
+        columns["time"] = _column(_times(record, size) for record, size in zip(group, sizes, strict=True))
         columns["received"] = _each(group, "time", sizes)
         for name in ("model", "role"):
             columns[name] = _repeated((record[name] for record in group), sizes)
         columns["latency_ms"] = _each(group, "latency_ms", sizes)
         for prefix, part in ((INPUT, "inputs"), (OUTPUT, "outputs")):
             cells = zip(*(record[part].values() for record in group), strict=True)  # of one order of columns
-            columns |= {prefix + name: _joined(of) for name, of in zip(group[0][part], cells, strict=True)}
+            columns |= {prefix + name: _column(of) for name, of in zip(group[0][part], cells, strict=True)}
         index = _repeated(places, sizes) if len(shapes) > 1 else None
         frames.append(pd.DataFrame(columns, index=index))
     if not frames:
@@ -62,9 +65,9 @@ def outcomes_frame(records: Iterable[Record]) -> pd.DataFrame:
     group = [record for record in records if record["kind"] == "outcome"]
     sizes = [len(record["ids"]) for record in group]
     columns = {
-        "id": _joined(record["ids"] for record in group),
-        "outcome": _joined(record["outcomes"] for record in group),
-        "time": _joined(_times(record, size) for record, size in zip(group, sizes, strict=True)),
+        "id": _column(record["ids"] for record in group),
+        "outcome": _column(record["outcomes"] for record in group),
+        "time": _column(_times(record, size) for record, size in zip(group, sizes, strict=True)),
         "received": _repeated((record["time"] for record in group), sizes),
     }
     return _typed(pd.DataFrame(columns, columns=_OUTCOME_COLUMNS))
@@ -89,28 +92,46 @@ def _by_shape(records: Iterable[Record]) -> list[tuple[list[Record], list[int]]]
     return list(parts.values())
 
 
-def _joined(parts: Iterable[Iterable[Any]]) -> list[Any]:
-    several = list(parts)
-    if len(several) == 1 and isinstance(several[0], list):
-        return several[0]
-    return list(chain.from_iterable(several))
+def _column(parts: Iterable[Iterable[Any]]) -> Any:
+    """Give the values of some requests, one after the other, for what pandas makes of their list."""
+    import pyarrow as pa
+
+    arrays: list[Any] = []
+    for is_packed, several in groupby(parts, lambda part: isinstance(part, pa.Array)):
+        run = list(several)
+        arrays += run if is_packed else [packed(list(chain.from_iterable(run)))]
+    types = {one.type if isinstance(one, pa.Array) else None for one in arrays} - {pa.null()}
+    if len(types) == 1 and None not in types:
+        return _as_pandas(pa.chunked_array([one.cast(*types) for one in arrays]))
+    return list(chain.from_iterable(one.to_pylist() if isinstance(one, pa.Array) else one for one in arrays))
+
+
+def _as_pandas(values: pa.ChunkedArray) -> Any:
+    import pandas as pd
+    import pyarrow as pa
+
+    if not pa.types.is_large_string(values.type):
+        return values.to_numpy()
+    texts: Any = pd.Series([""]).dtype  # before pandas 3, objects
+    return texts.__from_arrow__(values) if hasattr(texts, "__from_arrow__") else values.to_pylist()
 
 
 def _repeated(values: Iterable[Any], sizes: list[int]) -> list[Any]:
     return list(chain.from_iterable(map(repeat, values, sizes)))
 
 
-def _each(group: list[Record], field: str, sizes: list[int]) -> list[Any]:
+def _each(group: list[Record], field: str, sizes: list[int]) -> Any:
     """Give, for each row, a field of its request."""
-    return _joined(
+    return _column(
         record[field] if record.get("joined") else repeat(record[field], size)
         for record, size in zip(group, sizes, strict=True)
     )
 
 
 def _times(record: Record, size: int) -> Iterable[Any]:
-    times: list[Any] | None = record["time"] if record.get("joined") else record.get("times")
-    return times if times else repeat(record["time"], size)
+    if record.get("joined"):
+        return record["time"]  # type: ignore[no-any-return]
+    return record.get("times") or repeat(record["time"], size)
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:

@@ -313,7 +313,7 @@ def read_segment(
         What was read, and where to go on. A torn or corrupt record stops the reading before it and is
         not an error: its writer was killed, or is still writing.
     """
-    found, count, rows = RowJoiner(), 0, 0
+    found, count, rows = RowJoiner(_known), 0, 0
     with path.open("rb", buffering=_BUFFER_BYTES) as file:
         if offset < len(MAGIC):
             if file.read(len(MAGIC)) != MAGIC:
@@ -378,21 +378,30 @@ def _take(payload: bytes, found: RowJoiner, joined: bool) -> int:
     """Add a record in a form that readers know and give its rows, or 1; 0 if no writer of ours wrote it."""
     text, _, data = payload.partition(b"\0")
     try:
-        record: dict[str, Any] = orjson.loads(text)
-        if joined and "row" in record:
-            if found.add(record):
-                return 1
-            record = orjson.loads(text)
-        record = _known(record, data)
-        rows = len(record.get("ids") or "1")
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, struct.error):
+        record: Any = orjson.loads(text)
+    except ValueError:
         return 0
-    found.append(record)
-    return rows
+    if joined and not data and type(record) is dict and "row" in record:
+        found.add(record)
+        return 1
+    if (one := _known(record, data)) is None:
+        return 0
+    found.append(one)
+    return len(one.get("ids") or "1")
 
 
-def _known(record: dict[str, Any], data: bytes) -> dict[str, Any]:
-    """Give a record in the one form that readers know; raise what it may if no writer of ours wrote it."""
+def _known(record: Any, data: bytes = b"") -> dict[str, Any] | None:
+    """Give a record in the one form that readers know; None if no writer of ours wrote it."""
+    try:
+        one = _restored(record, data)
+        len(one.get("ids") or "1")
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, struct.error):
+        return None
+    return one
+
+
+def _restored(record: dict[str, Any], data: bytes) -> dict[str, Any]:
+    """Do what ``_known`` does; raise what it may if no writer of ours wrote it."""
     if (row := record.pop("row", None)) is not None:
         # A single row is there as its client wrote it, and as it was answered.
         record["inputs"] = {name: [value] for name, value in row[0].items()}
