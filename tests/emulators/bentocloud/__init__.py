@@ -2,6 +2,11 @@
 
 The stores and the control plane are emulated; what a deployment runs is real: the pushed Bento as a process,
 behind the deployment's URL.
+
+Where BentoCloud's behaviour is not documented, this takes what asks more of a back end: an update without
+labels loses them, a name is taken until its deployment is deleted, only what is terminated can be deleted,
+the URL is told once something has answered behind it, values of secrets are never shown, and a 500 hides its
+status behind a trace id. Replicas are as many as the least and do not grow with the load.
 """
 
 from __future__ import annotations

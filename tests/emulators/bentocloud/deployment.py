@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
+import traceback
 import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -116,6 +117,7 @@ class Deployment:
             await way()
 
         self._task = asyncio.create_task(go())
+        self._task.add_done_callback(_tell)
 
     def _become(self, state: str) -> None:
         self.status, self.resource.updated_at = state, now()
@@ -189,8 +191,8 @@ class Deployment:
     async def _terminate(self) -> None:
         await self._site.stay("terminating")
         self._serving = None
-        await self._end(list(self.fleets.values()))
-        self.fleets, self._newest = {}, {}
+        gone, self.fleets, self._newest = list(self.fleets.values()), {}, {}
+        await self._end(gone)
         self._become("terminated")
 
     async def _end(self, fleets: list[Fleet]) -> None:
@@ -273,8 +275,9 @@ class Deployment:
         }
 
     def _target(self, target: Target) -> Json:
-        artifact = self._site.shelf.whole("bento", target.bento)
-        repository = self._site.shelf.repository("bento", artifact.repository)
+        name, _, version = target.bento.partition(":")
+        artifact = self._site.shelf.artifact("bento", name, version)
+        repository = self._site.shelf.repository("bento", name)
         image = self._images.get(target.bento)
         return {
             **Resource(target.name, "deployment_target").base(),
@@ -284,3 +287,9 @@ class Deployment:
             "kube_resource_uid": "",
             "kube_resource_version": "",
         }
+
+
+def _tell(task: asyncio.Task[None]) -> None:
+    """Print what went wrong in the emulator itself, which nobody else would."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        traceback.print_exception(error)

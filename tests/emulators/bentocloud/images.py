@@ -49,7 +49,7 @@ class Images:
     def get(self, tag: str) -> Image:
         """Of a Bento, built or not."""
         if tag not in self._images:
-            place = self._site.folder / "images" / tag.replace(":", "-")
+            place = self._site.folder.joinpath("images", *tag.split(":"))
             place.mkdir(parents=True)
             self._images[tag] = Image(tag, place / "bento", place / "build.log")
         return self._images[tag]

@@ -150,9 +150,7 @@ class Shelf:
         repository, version = self.repository(kind, name), str(said["version"])
         if version in repository.artifacts:
             raise Refusal(409, f"{kind} {name}:{version} already exists")
-        made = Artifact(
-            kind, name, version, said, self.folder / f"{kind}-{name}-{version}.tar", self,
-            Resource(version, kind, said.get("labels") or []),
-        )  # fmt: skip
+        resource = Resource(version, kind, said.get("labels") or [])
+        made = Artifact(kind, name, version, said, self.folder / f"{resource.uid}.tar", self, resource)
         repository.artifacts[version] = made
         return made

@@ -156,11 +156,13 @@ def tenant(folder: Path) -> Iterator[Tenant]:
         warnings.simplefilter("ignore")
         import _bentoml_sdk.models  # type: ignore[import-untyped]  # noqa: F401
         import bentoml._internal.cloud  # noqa: F401
+        from bentoml._internal.bento import BentoStore
         from bentoml._internal.configuration.containers import BentoMLContainer
         from bentoml._internal.models import ModelStore
     with BentoCloudEmulator(folder / "cloud", life=0.2, second=0.02) as cloud:
         assert built.wait(120) == 0
         (home / "tmp").mkdir(exist_ok=True)
+        BentoMLContainer.bento_store.set(BentoStore(home / "nothing"))  # a deployment takes what was pushed
         BentoMLContainer.model_store.set(ModelStore(home / "models"))
         BentoMLContainer.tmp_bento_store_dir.set(str(home / "tmp"))
         try:
@@ -168,5 +170,6 @@ def tenant(folder: Path) -> Iterator[Tenant]:
             yield made
             made.close()
         finally:
+            BentoMLContainer.bento_store.reset()
             BentoMLContainer.model_store.reset()
             BentoMLContainer.tmp_bento_store_dir.reset()

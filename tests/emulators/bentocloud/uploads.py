@@ -184,7 +184,7 @@ class Uploads:
             raise Refusal(411, "MissingContentLength")
         length, faults = int(request.headers["content-length"]), self._site.faults
         cut, sum_, taken = faults.next_cut(), hashlib.md5(usedforsecurity=False), 0
-        arriving = file.with_suffix(".arriving")
+        arriving = file.with_name(f"{file.name}.arriving")
         try:
             with arriving.open("wb") as target:
                 async for chunk in request.stream():
