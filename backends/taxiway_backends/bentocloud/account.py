@@ -33,6 +33,7 @@ _LABELS = {
     OWNER: "taxiway-owner",
     ROLE: "taxiway-role",
     APPLY: "taxiway-token",
+    REFUSED: "taxiway-refused",
 }
 _LONGEST_LABEL = 63
 _SECONDS = 60
@@ -86,10 +87,17 @@ class Native:
         ours = (told_.get(ENDPOINT), told_.get(ROLE)) == (ref.name, role)
         return ours and (not owner or ref.owner in ("", owner))
 
-    def remembers(self, name: str) -> str:
-        """Give what was written down with the version that was asked for last."""
+    @property
+    def refused(self) -> str:
+        """The tag of the Model that was sent back; empty for none."""
+        return self.labels.get(_LABELS[REFUSED], "").replace(".", ":")
+
+    def was_tried(self, design: Design, token: str) -> bool:
+        """Tell whether just this was asked for under this token, whatever became of it."""
+        if self.refused == design.model:
+            return self.labels.get(_LABELS[APPLY]) == token[:_LONGEST_LABEL]
         newest = self.next or self.main
-        return newest.memory.get(name, "") if newest else ""
+        return newest is not None and same(newest.design, design) and newest.memory.get(APPLY) == token
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +180,7 @@ class Account:
         design: Design,
         memory: Mapping[str, str],
         canary: tuple[Design, Mapping[str, str]] | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> Native:
         """Make a deployment so; with a canary, its share of the requests goes to another version.
 
@@ -181,11 +190,13 @@ class Account:
             What is to be remembered with the main version.
         canary
             The other version, and what is to be remembered with it.
+        labels
+            What is to be remembered without a change to what runs.
         """
         from bentoml._internal.cloud.schemas import schemasv2
 
         body = schemasv2.UpdateDeploymentSchema(
-            **_config(design, memory), labels=_labels(design, memory.get(APPLY, ""))
+            **_config(design, memory), labels=_labels(design, memory.get(APPLY, ""), labels)
         )
         if canary is not None:
             given = _config(*canary)
@@ -297,11 +308,15 @@ def _config(design: Design, memory: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _labels(design: Design, token: str) -> list[Any]:
+def _labels(design: Design, token: str, more: Mapping[str, str] | None = None) -> list[Any]:
     from bentoml._internal.cloud.schemas.modelschemas import LabelItemSchema
 
-    values = {ENDPOINT: design.endpoint, OWNER: design.owner, ROLE: design.role, APPLY: token}
-    return [LabelItemSchema(_LABELS[name], value[:_LONGEST_LABEL]) for name, value in values.items() if value]
+    values = {ENDPOINT: design.endpoint, OWNER: design.owner, ROLE: design.role, APPLY: token, **(more or {})}
+    return [
+        LabelItemSchema(_LABELS[name], value.replace(":", ".")[:_LONGEST_LABEL])
+        for name, value in values.items()
+        if value
+    ]
 
 
 def _native(found: Any) -> Native:
@@ -327,7 +342,7 @@ def _target(found: Any) -> Target | None:
         return None
     model = f"{found.bento.repository.name}:{found.bento.version}"
     told_ = variables_of(found.config)
-    kept = (ENDPOINT, OWNER, ROLE, APPLY, BEFORE, SINCE, REFUSED)
+    kept = (ENDPOINT, OWNER, ROLE, APPLY, BEFORE, SINCE)
     return Target(Design.read(model, found.config), {name: told_[name] for name in kept if name in told_})
 
 

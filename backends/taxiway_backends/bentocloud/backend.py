@@ -200,6 +200,8 @@ class BentoCloudBackend:
             shadow = None
         if live is None:
             return observation.absent() if shadow is None else observation.leftover(shadow, spool)
+        if live.url:  # so that it can be asked while BentoCloud itself cannot
+            self._urls[ref.name] = live.url
         if rollout.settle(live, shadow):
             live, shadow = self._natives(account, ref)
             if live is None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from taxiway.backends import Observation, Status
 from taxiway_backends.bentocloud import log
 from taxiway_backends.bentocloud.account import Account, Native
-from taxiway_backends.bentocloud.design import REFUSED
 from taxiway_backends.bentocloud.refusals import CloudError
 from taxiway_backends.bentocloud.rollout import UP, canary_left, serving
 
@@ -67,8 +66,8 @@ class Observer:
         if native.next is not None and status is Status.READY:
             share = f"{native.next.design.model} gets {native.next.design.canary} % of the requests"
             return Status.PENDING, f"{share} for another {max(canary_left(native), 0):.0f} s."
-        if status is Status.READY and (refused := native.remembers(REFUSED)):
-            return Status.DEGRADED, f"The canary {refused} did not get ready, and was sent back."
+        if status is Status.READY and native.refused:
+            return Status.DEGRADED, f"The canary {native.refused} did not get ready, and was sent back."
         if status is Status.READY:
             return status, ""
         if status is Status.PENDING and self._is_stuck(native):

@@ -109,11 +109,9 @@ class Rollout:
         newest = native.next or native.main
         if native.status == "terminating" or newest is None:
             return native  # what is to come after it comes the next time
-        is_so = same(newest.design, design)
-        if is_so and native.status not in (*BROKEN, "terminated"):
+        if same(newest.design, design) and native.status not in (*BROKEN, "terminated"):
             return native
-        refused = newest.memory.get(REFUSED) == design.model
-        if (is_so or refused) and native.status != "terminated" and newest.memory.get(APPLY) == token:
+        if native.was_tried(design, token) and native.status != "terminated":
             return native
         push(self._account, model)
         return self._update(native, design, token)
@@ -133,8 +131,9 @@ class Rollout:
             return False
         if candidate is not None:
             if live.status in BROKEN:
-                memory = {**main.memory, APPLY: candidate.memory.get(APPLY, "")}
-                self._account.update(live, main.design, {**memory, REFUSED: candidate.design.model})
+                # Its own variables stay as they are, so that what answers is not started anew
+                told = {APPLY: candidate.memory.get(APPLY, ""), REFUSED: candidate.design.model}
+                self._account.update(live, main.design, main.memory, labels=told)
                 return True
             if live.status in UP and canary_left(live) <= 0:
                 memory = {APPLY: candidate.memory.get(APPLY, ""), BEFORE: main.design.model}

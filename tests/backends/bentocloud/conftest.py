@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -61,19 +62,20 @@ class Endpoint(Subject):
                 patch.setattr("taxiway_backends.bentocloud.rollout.push", cut)
             for name in ("create", "update"):
                 kept = getattr(account.Account, name)
-                late = cut if moment == "before the deployment" else lambda *given, kept=kept: cut(kept(*given))
+                late = (
+                    cut if moment == "before the deployment" else lambda *given, kept=kept: cut(kept(*given))
+                )
                 if moment != "before the bento":
                     patch.setattr(account.Account, name, late)
-            try:
+            with suppress(Cut):
                 self.backend.apply(spec, token=token)
-            except Cut:
-                pass
 
     def orphan(self) -> None:
         """Leave a shadow's deployment that no live one mirrors to."""
         mine = self.backend._account()
         native = mine.deployment(self.name, "live", "")
-        assert native is not None and native.main is not None
+        assert native is not None
+        assert native.main is not None
         mine.create(native.main.design.shadow(self.models[0].tag), "orphan", "")
 
     @contextmanager
@@ -94,8 +96,8 @@ class Endpoint(Subject):
 def cloud_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BentoCloudEmulator]:
     with warnings.catch_warnings():  # of what bentoml itself is built on, at its first import
         warnings.simplefilter("ignore")
-        import _bentoml_sdk.models
-        import bentoml._internal.cloud  # noqa: F401
+        for name in ("_bentoml_sdk.models", "bentoml._internal.cloud"):
+            import_module(name)
     with BentoCloudEmulator(tmp_path_factory.mktemp("bentocloud")) as emulator:
         yield emulator
 
@@ -125,9 +127,7 @@ def cloud(
 def endpoint(
     cloud: BentoCloudEmulator, taxiway_home: Path, models: list[BuiltModel], tmp_path: Path
 ) -> Iterator[Endpoint]:
-    one = Endpoint(
-        BentoCloudBackend(taxiway_home), models, cloud=cloud, store=f"file://{tmp_path / 'store'}"
-    )
+    one = Endpoint(BentoCloudBackend(taxiway_home), models, cloud=cloud, store=f"file://{tmp_path / 'store'}")
     yield one
     cloud.release()
     cloud.renew_token()

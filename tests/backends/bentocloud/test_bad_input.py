@@ -1,0 +1,249 @@
+"""What BentoCloud refuses, and what a user gets wrong: one sentence and a remedy, and it converges later."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any, Literal
+
+import pytest
+
+from taxiway.backends import Status
+from taxiway.errors import BackendError, ConflictError, InputError, RequestError, UnsupportedError
+from taxiway_backends.bentocloud import BentoCloudBackend, credentials
+from tests.backends.bentocloud.conftest import Endpoint
+from tests.backends.conformance import refused
+from tests.emulators.bentocloud import BentoCloudEmulator
+
+
+def _problem() -> tuple[str, str]:
+    diagnosis = BentoCloudBackend().check()
+    assert not diagnosis.ok
+    return diagnosis.problems[0]
+
+
+def test_every_failure_of_the_token_is_a_sentence_and_its_remedy(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint.cloud.expire_token()
+    assert _problem() == (
+        "BentoCloud does not accept the API token: it is wrong or has expired.",
+        "Make a new one on BentoCloud under API Tokens, and set BENTO_CLOUD_API_KEY.",
+    )
+    with refused(BackendError, "does not accept the API token"):
+        endpoint.backend.apply(endpoint.spec(), token="a")
+    endpoint.cloud.renew_token()
+    with monkeypatch.context() as other:
+        other.setenv(credentials.KEY_VARIABLE, "wrong")
+        assert "does not accept the API token" in _problem()[0]
+        assert "wrong" not in repr(credentials.read())
+    with monkeypatch.context() as other:
+        other.setenv(credentials.ENDPOINT_VARIABLE, "http://cloud.example")
+        assert "no address to which an API token may be sent" in _problem()[0]
+    key = endpoint.cloud.environment[credentials.KEY_VARIABLE]
+    monkeypatch.delenv(credentials.KEY_VARIABLE)
+    assert _problem()[0] == "No API token of BentoCloud was found."
+    # One in the system's keyring is found by itself
+    errors = ModuleType("keyring.errors")
+    errors.KeyringError = type("KeyringError", (Exception,), {})  # type: ignore[attr-defined]
+    kept = {("taxiway-bentocloud", "api-key"): key}
+    ring: Any = SimpleNamespace(get_password=lambda service, name: kept.get((service, name)))
+    monkeypatch.setitem(sys.modules, "keyring", ring)
+    monkeypatch.setitem(sys.modules, "keyring.errors", errors)
+    assert BentoCloudBackend().check().facts["organization"] == "emulated"
+
+
+def test_while_the_server_is_down_it_is_unknown_and_then_as_it_was(endpoint: Endpoint) -> None:
+    endpoint.start()
+    endpoint.cloud.down()
+    try:
+        assert "was not reached" in _problem()[0]
+        seen = endpoint.backend.observe(endpoint.ref)
+        assert (seen.status, seen.live) == (Status.UNKNOWN, None)
+        with refused(BackendError, "was not reached"):
+            endpoint.backend.apply(endpoint.spec(1), token="b")
+        # What is deployed goes on, and is asked without the API
+        assert endpoint.ask(seen) == endpoint.models[0].tag
+    finally:
+        endpoint.cloud.up()
+    endpoint.backend.apply(endpoint.spec(1), token="b")
+    endpoint.ready(1)
+    endpoint.cloud.expire_token()
+    with pytest.raises(RequestError, match="does not accept the API token") as caught:
+        endpoint.ask(seen)
+    assert caught.value.status == 401
+
+
+def test_settings_that_cannot_be_are_refused_with_the_nearest_name(endpoint: Endpoint) -> None:
+    for settings, words in (
+        ({"instancetype": "cpu.1"}, "no setting 'instancetype'"),
+        ({"min_replicas": 3, "max_replicas": 1}, "min_replicas is 3 and max_replicas 1"),
+        ({"min_replicas": -1}, "min_replicas cannot be -1"),
+        ({"min_replicas": 1, "scale_to_zero_after": 60}, "never stops"),
+        ({"canary": 100}, "canary must be"),
+        ({"canary": "10"}, "canary cannot be '10'"),
+        ({"secrets": [1]}, "secrets cannot be"),
+        ({"ship_to": "bucket"}, "cannot be shipped to 'bucket'"),
+    ):
+        with refused(InputError, words):
+            endpoint.backend.plan(endpoint.spec(settings=settings))
+    with pytest.raises(InputError) as caught:
+        endpoint.backend.plan(endpoint.spec(settings={"instancetype": "x"}))
+    assert caught.value.hint == "Did you mean 'instance_type'?"
+    with refused(BackendError, "no instance type 'cpu.99'"):
+        endpoint.backend.plan(endpoint.spec(settings={"instance_type": "cpu.99"}))
+    assert not endpoint.backend.check_for({"instance_type": "cpu.99"}).ok
+    for more, word in (({"device": "gpu"}, "device gpu"), ({"host": "0.0.0.0"}, "host")):
+        assert word in endpoint.backend.plan(endpoint.spec(**more)).unsupported[0]
+        with refused(UnsupportedError):
+            endpoint.backend.apply(endpoint.spec(**more), token="a")
+    assert endpoint.resources() == []
+
+
+def test_a_quota_and_a_secret_that_is_not_there_are_told_and_can_be_mended(endpoint: Endpoint) -> None:
+    endpoint.cloud.quota(1)
+    try:
+        with refused(BackendError, "quota .* 2 were asked for"):
+            endpoint.backend.apply(endpoint.spec(workers=2), token="a")
+    finally:
+        endpoint.cloud.quota(20)
+    with refused(BackendError, "secret aws does not exist"):
+        endpoint.backend.apply(endpoint.spec(settings={"secrets": ["aws"]}), token="b")
+    assert endpoint.resources() == []
+    endpoint.backend._account().cloud.secret.create("aws", "env", key_vals=[("AWS_REGION", "eu-west-1")])
+    try:
+        endpoint.start(settings={"secrets": ["aws"]})
+        endpoint.backend.destroy(endpoint.ref, token="end")
+        assert endpoint.resources() == ["secrets aws"], "it is the user's"
+    finally:
+        endpoint.backend._account().cloud.secret.delete("aws")
+
+
+def test_a_strangers_deployment_is_never_touched(endpoint: Endpoint) -> None:
+    from bentoml._internal.cloud.schemas import schemasv2
+
+    endpoint.start()
+    account = endpoint.backend._account()
+    body = schemasv2.CreateDeploymentSchema(
+        name="taxiway-theirs", bento=endpoint.models[0].tag, services={"iris": _service()}
+    )
+    account.cloud.client.v2.create_deployment(body)
+    endpoint.name, ours = "theirs", endpoint.name
+    try:
+        with refused(ConflictError, "not this endpoint's"):
+            endpoint.backend.apply(endpoint.spec(), token="a")
+        with refused(ConflictError, "not this endpoint's"):
+            endpoint.backend.plan(endpoint.spec())
+        seen = endpoint.backend.observe(endpoint.ref)
+        assert (seen.status, seen.native) == (Status.ABSENT, "not ours")
+        endpoint.backend.destroy(endpoint.ref, token="a")
+        assert endpoint.cloud.deployment("taxiway-theirs").status not in ("terminating", "terminated")
+    finally:
+        endpoint.name = ours
+        calls = account.cloud.client.v2
+        calls.terminate_deployment("taxiway-theirs")
+        endpoint.until(lambda _: endpoint.cloud.deployment("taxiway-theirs").status == "terminated")
+        calls.delete_deployment("taxiway-theirs")
+
+
+def _service() -> Any:
+    from bentoml._internal.cloud.schemas.modelschemas import DeploymentServiceConfig
+
+    return DeploymentServiceConfig()
+
+
+def test_a_build_that_fails_says_why_in_its_own_words_and_is_tried_again_when_asked_again(
+    endpoint: Endpoint,
+) -> None:
+    endpoint.cloud.build_fails(["Collecting onnxruntime", "ERROR: no matching distribution"])
+    endpoint.backend.apply(endpoint.spec(), token="one")
+    seen = endpoint.until(lambda seen: seen.status is Status.FAILED)
+    assert seen.live is None
+    assert seen.reason.startswith(f"The build of {endpoint.models[0].tag} failed. Its log ends: ")
+    assert seen.reason.endswith("ERROR: no matching distribution.")
+    endpoint.cloud.release()
+    assert endpoint.backend.apply(endpoint.spec(), token="one").status is Status.FAILED
+    endpoint.backend.apply(endpoint.spec(), token="two")
+    endpoint.ready(0)
+    # Where an update fails, the Model before it goes on answering
+    endpoint.cloud.build_fails(["ERROR: no space left"])
+    endpoint.backend.apply(endpoint.spec(1), token="three")
+    seen = endpoint.until(lambda seen: seen.status is Status.DEGRADED)
+    assert seen.live == endpoint.models[0].tag
+    assert endpoint.models[1].tag in seen.reason
+    assert endpoint.ask(seen) == endpoint.models[0].tag
+    endpoint.cloud.release()
+    endpoint.backend.apply(endpoint.spec(1), token="four")
+    endpoint.ready(1)
+
+
+def test_a_deployment_that_never_gets_ready_is_told_to_be_stuck_until_it_does(endpoint: Endpoint) -> None:
+    endpoint.backend = BentoCloudBackend(endpoint.backend.home, stuck_seconds=1.0)
+    endpoint.cloud.stuck("deploying")
+    endpoint.backend.apply(endpoint.spec(), token="a")
+    seen = endpoint.until(lambda seen: seen.status is Status.FAILED)
+    assert "has been deploying for" in seen.reason
+    assert "may bill meanwhile" in seen.reason
+    endpoint.cloud.release()
+    endpoint.ready(0)
+    # A shadow that does not get ready leaves the live Model as it is
+    endpoint.cloud.stuck("deploying")
+    endpoint.backend.route(endpoint.ref, endpoint.routing(0, 1), token="b")
+    seen = endpoint.until(lambda seen: seen.status is Status.DEGRADED)
+    assert (seen.live, seen.shadow) == (endpoint.models[0].tag, None)
+    assert "The live Model answers" in seen.reason
+    assert endpoint.ask(seen) == endpoint.models[0].tag
+    endpoint.cloud.release()
+    endpoint.ready(0, 1)
+
+
+def test_an_upload_that_is_cut_is_told_and_made_good_by_the_next(
+    endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strategies: tuple[Literal["presigned_url", "proxy"] | None, ...] = (None, "presigned_url", "proxy")
+    with BentoCloudEmulator(tmp_path / "empty") as cloud:
+        for name, value in cloud.environment.items():
+            monkeypatch.setenv(name, value)
+        for number, strategy in enumerate(strategies):
+            cloud.transmit(strategy)
+            cloud.cut_upload(at=0.5)
+            tag = endpoint.models[number].tag
+            with refused(BackendError, f"The upload of {tag} to BentoCloud broke off: "):
+                endpoint.backend.apply(endpoint.spec(number), token="a")
+            assert cloud.account()["deployments"] == []
+            cloud.fail_next("create_deployment", 429)
+            with refused(BackendError, "asks for patience"):
+                endpoint.backend.apply(endpoint.spec(number), token="a")
+            assert tag in cloud.account()["bentos"]
+        # An answer that is lost is no second deployment
+        cloud.lose_next("create_deployment")
+        with refused(BackendError, "was not reached"):
+            endpoint.backend.apply(endpoint.spec(number), token="a")
+        endpoint.backend.apply(endpoint.spec(number), token="a")
+        endpoint.ready(number)
+        assert cloud.account()["deployments"] == ["taxiway-iris"]
+        endpoint.backend.destroy(endpoint.ref, token="end")
+    for name, value in endpoint.cloud.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_two_deploys_at_once_end_with_one_of_them_and_the_other_can_follow(endpoint: Endpoint) -> None:
+    problems: list[BaseException] = []
+
+    def deploy(number: int) -> None:
+        try:
+            BentoCloudBackend(endpoint.backend.home).apply(endpoint.spec(number), token=str(number))
+        except BaseException as error:  # noqa: BLE001
+            problems.append(error)
+
+    threads = [threading.Thread(target=deploy, args=(number,)) for number in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    endpoint.until(lambda seen: seen.status is Status.READY)
+    endpoint.backend.apply(endpoint.spec(1), token="1")
+    endpoint.ready(1)
