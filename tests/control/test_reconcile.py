@@ -11,6 +11,7 @@ from taxiway.control.ledger import Ledger
 from taxiway.control.reconcile import Reconciler, backend
 from taxiway.control.tables import EndpointRow, ObservationRow
 from taxiway.errors import InputError
+from taxiway_backends.local import lifecycle
 
 
 def test_an_unknown_back_end_is_named_with_those_there_are() -> None:
@@ -48,3 +49,4 @@ def test_a_model_that_is_gone_is_tried_less_and_less_often(taxiway_home: Path) -
     assert seen.status == "UNKNOWN"
     assert "rain" in seen.reason
     assert seen.generation != stored.generation
+    lifecycle.fork_server(taxiway_home).end()  # which the agent would have kept

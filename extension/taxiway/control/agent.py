@@ -163,7 +163,7 @@ class Agent:
         except DeposedError as error:
             log.warning("%s: %s", what, error)
             self._depose()
-        except Exception:
+        except Exception:  # a mistake in, say, retraining must not leave the endpoints without an agent
             log.exception("%s failed", what)
             time.sleep(1)
 

@@ -181,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             try:
                 body = render(self.server.ledger)
-            except Exception:
+            except Exception:  # the scraper gets a 500, not a connection that was cut
                 log.exception("metrics cannot be read")
                 self.send_error(500)
                 return

@@ -79,7 +79,7 @@ def look(ledger: Ledger) -> None:
             raise
         except TaxiwayError as error:
             log.warning("%s: %s", endpoint, error)
-        except Exception:
+        except Exception:  # a record that no version of ours wrote must not hide the other endpoints'
             log.exception("%s: the cycle looks again at what it was asked", endpoint)
 
 

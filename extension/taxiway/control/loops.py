@@ -102,7 +102,7 @@ class Loop(threading.Thread):
             except LedgerError as error:
                 log.warning("%s: %s", row.name, error)
                 pause = LEDGER_SECONDS * random.uniform(0.75, 1.0)  # noqa: S311
-            except Exception:
+            except Exception:  # else nobody would look after this endpoint until the agent ends
                 log.exception("%s: a mistake of the agent's own", row.name)
                 pause = LEDGER_SECONDS
             finally:
