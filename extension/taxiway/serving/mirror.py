@@ -16,6 +16,8 @@ from taxiway.serving.tracing import CURRENT
 MAX_REQUESTS = 1000
 MAX_BYTES = 32 * 2**20
 TIMEOUT = 10.0
+#: For which a process that leaves waits for the last answers.
+DRAIN_SECONDS = 2.0
 SHORTEST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
 _SAID_SECONDS = 60.0

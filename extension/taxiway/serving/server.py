@@ -19,12 +19,12 @@ from typing import cast
 
 import uvicorn
 
+from taxiway.serving import mirror
 from taxiway.serving.app import App
 from taxiway.serving.connection import Connection
 
 KEEP_ALIVE_SECONDS = 65
 BACKLOG = 2048
-_MIRROR_SECONDS = 2.0
 _SETTLE_SECONDS = 0.05
 _POLL_SECONDS = 0.02
 
@@ -146,7 +146,7 @@ class Server(uvicorn.Server):
         self.listener.close()
         self.on_draining.set()
         await self._drain()
-        await self.app.mirror.drain(_MIRROR_SECONDS if self.drain_seconds else 0.0)
+        await self.app.mirror.drain(mirror.DRAIN_SECONDS if self.drain_seconds else 0.0)
         self.app.close()
 
     async def _drain(self) -> None:

@@ -20,7 +20,8 @@ Settings are environment variables, because that is all that the places which ru
     See ``taxiway.serving.shipping``. Each worker ships a folder of its own, ``worker-N`` of the spool.
 ``TAXIWAY_MIRROR_TO``, ``TAXIWAY_MIRROR_TOKEN``
     The address of a candidate, ``https://host``, that gets a copy of each answered request, and the bearer
-    token to send there.
+    token to send there. What it does not answer within 10 s (while it starts from zero, say) is lost to it,
+    and counted in ``taxiway_mirrored_total``.
 ``TAXIWAY_DRAIN_SECONDS``
     Half of it is the longest that SIGTERM waits for shipping (default 15). What BentoML itself waits is
     its own: workers that are not gone 30 s after SIGTERM are killed.
@@ -39,6 +40,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from typing import NamedTuple, NoReturn, cast
 
+from taxiway.serving import mirror
 from taxiway.serving.admission import hash_token
 from taxiway.serving.app import App, Role
 from taxiway.serving.destination import Destination
@@ -46,7 +48,6 @@ from taxiway.serving.options import add_options, create
 from taxiway.serving.shipping import Shipper
 from taxiway.serving.variables import DRAIN_SECONDS, SHIP_SECONDS, read_number, read_options
 
-_MIRROR_SECONDS = 2.0
 _SECRETS = ("TAXIWAY_TOKEN", "TAXIWAY_MIRROR_TOKEN")
 
 _log = logging.getLogger("taxiway.serving")
@@ -135,7 +136,7 @@ class BentoService:
 
     async def stop(self) -> None:
         """Mirror and ship what is left: the last request has been answered."""
-        await self.app.mirror.drain(_MIRROR_SECONDS)
+        await self.app.mirror.drain(mirror.DRAIN_SECONDS)
         self.app.close()
         if self._shipper is not None:
             await asyncio.to_thread(self._shipper.close, self._settings.drain_seconds / 2)
@@ -188,5 +189,5 @@ def _claim(folder: Path) -> Path:
         except BlockingIOError:
             os.close(lock)
         else:
-            return part
+            return part  # it is locked for as long as this process lives
     raise AssertionError
