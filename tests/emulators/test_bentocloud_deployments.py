@@ -70,7 +70,7 @@ def test_a_deployment_is_built_deployed_and_answers_whoever_has_the_token(tenant
         assert (said["text"], said["said"], said["model"]) == ("hello", "a secret", "hello")
         assert int(said["pid"]) in tenant.cloud.processes(name)
         assert tenant.ask(name, token="wrong").status_code == 401
-        assert httpx.post(tenant.url(name) + "/answer", json={"text": "x"}).status_code == 401
+        assert tenant.http.post(tenant.url(name) + "/answer", json={"text": "x"}).status_code == 401
         pids = tenant.cloud.processes(name)
         tenant.deployments.terminate(name)
         tenant.until(name, "terminated")
@@ -141,7 +141,7 @@ def test_apply_resets_what_it_does_not_name(tenant: Tenant, shared: str) -> None
         cluster = tenant.deployments.get(name).cluster
         tenant.deployments.apply(tenant.parameters(name=name, bento="tiny:v1", cluster=cluster))
         tenant.until(name, "running")
-        assert httpx.post(tenant.url(name) + "/answer", json={"text": "x"}).status_code == 200
+        assert tenant.http.post(tenant.url(name) + "/answer", json={"text": "x"}).status_code == 200
 
 
 def test_many_deployments_are_listed_in_pages_and_by_cluster(tenant: Tenant) -> None:
@@ -302,9 +302,9 @@ def test_deployments_answer_while_the_api_is_down_and_not_with_an_expired_token(
     headers = {"authorization": f"Bearer {tenant.token}"}
     tenant.cloud.down()
     try:
-        assert httpx.post(url, json={"text": "x"}, headers=headers).status_code == 200
+        assert tenant.http.post(url, json={"text": "x"}, headers=headers).status_code == 200
         tenant.cloud.expire_token()
-        assert httpx.post(url, json={"text": "x"}, headers=headers).status_code == 401
+        assert tenant.http.post(url, json={"text": "x"}, headers=headers).status_code == 401
     finally:
         tenant.cloud.renew_token()
         tenant.cloud.up()
@@ -319,7 +319,7 @@ def test_what_is_terminated_comes_back_with_an_update(tenant: Tenant) -> None:
         assert tenant.status(name) == "terminating"
         tenant.cloud.release()
         tenant.until(name, "terminated")
-        assert httpx.post(url + "/answer", json={"text": "x"}).status_code == 404
+        assert tenant.http.post(url + "/answer", json={"text": "x"}).status_code == 404
         tenant.update(name, said="again")
         tenant.until(name, "running")
         assert (tenant.url(name), tenant.ask(name).json()["said"]) == (url, "again")

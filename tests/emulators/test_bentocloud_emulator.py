@@ -135,7 +135,7 @@ def test_what_a_store_refuses(tenant: Tenant) -> None:
         v1.finish_upload_bento("tiny", "empty", FinishUploadSchema(status="success", reason=""))
     with refused("400.*has not been uploaded"):
         tenant.create("never", bento="tiny:empty")
-    unsigned = httpx.put(f"{tenant.endpoint}/storage/guessed", content=b"x")
+    unsigned = tenant.http.put(f"{tenant.endpoint}/storage/guessed", content=b"x")
     assert unsigned.status_code == 403
 
 
@@ -180,7 +180,9 @@ def test_a_planted_failure_is_what_the_client_sees(tenant: Tenant, status: int) 
             tenant.deployments.list()
     tenant.deployments.list()
     tenant.cloud.fail_next("*", status, message="in so many words")
-    answer = httpx.get(f"{tenant.endpoint}/api/v1/current_org", headers={"X-YATAI-API-TOKEN": tenant.token})
+    answer = tenant.http.get(
+        f"{tenant.endpoint}/api/v1/current_org", headers={"X-YATAI-API-TOKEN": tenant.token}
+    )
     assert (answer.status_code, answer.json()) == (status, {"error": "in so many words"})
     assert ("x-trace-id" in answer.headers) == (status >= 500)
 

@@ -65,7 +65,7 @@ class Tenant:
         self.token = cloud.environment["BENTO_CLOUD_API_KEY"]
         self.endpoint = cloud.environment["BENTO_CLOUD_API_ENDPOINT"]
         self._clients: list[Any] = []
-        self._http = httpx.Client(timeout=30, verify=False)
+        self.http = httpx.Client(timeout=30, verify=False)
         self.client = self.another(self.token)
         self.deployments, self.rest = self.client.deployment, self.client.client
         self.bento = BentoStore(home / "bentos").get(TAG)
@@ -82,7 +82,7 @@ class Tenant:
         """Close every client."""
         for client in self._clients:
             client.client.session.close()
-        self._http.close()
+        self.http.close()
 
     def push(self, *, force: bool = False) -> None:
         """The model, then the Bento."""
@@ -126,7 +126,7 @@ class Tenant:
     ) -> httpx.Response:
         """One question with the token, by default the account's."""
         headers["authorization"] = f"Bearer {self.token if token is None else token}"
-        return self._http.post(f"{self.url(name)}/answer{query}", json={"text": text}, headers=headers)
+        return self.http.post(f"{self.url(name)}/answer{query}", json={"text": text}, headers=headers)
 
     def gone(self, name: str) -> None:
         """Terminate and delete it."""
