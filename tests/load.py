@@ -6,8 +6,9 @@ import http.client
 import json
 import threading
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 
@@ -26,20 +27,15 @@ def ask(url: str | None, path: str, body: Any = None) -> tuple[int, str]:
 
 
 @dataclass
-class Load:
+class Clients(ABC):
     """Keep-alive clients and clients that connect anew each time, while the ``with`` block runs."""
 
     url: str
     rows: list[dict[str, Any]]
     keep_alive: int = 2
     fresh: int = 2
-    pause: float = 0.002
-    timeout: float = 20.0
-    answered: dict[str, str] = field(default_factory=dict)
-    times: list[float] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> Self:
         self._stop = threading.Event()
         kinds = [True] * self.keep_alive + [False] * self.fresh
         self._threads = [
@@ -53,6 +49,21 @@ class Load:
         self._stop.set()
         for thread in self._threads:
             thread.join()
+
+    @abstractmethod
+    def _run(self, number: int, kept: bool) -> None:
+        """Ask until ``_stop`` is set, on one connection if it is to be kept."""
+
+
+@dataclass
+class Load(Clients):
+    """Clients who note what was answered, and how long each answer took."""
+
+    pause: float = 0.002
+    timeout: float = 20.0
+    answered: dict[str, str] = field(default_factory=dict)
+    times: list[float] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
     def wait_for(self, count: int, seconds: float = 20.0) -> None:
         """Wait until so many more requests have been answered or have failed."""

@@ -18,7 +18,6 @@ import os
 import re
 import threading
 import time
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -29,11 +28,11 @@ from taxiway.serving.losses import FOLDER as LOSSES
 from taxiway.serving.spool import (
     HEADER,
     MAGIC,
-    MAX_RECORD_BYTES,
     SUFFIX,
     is_finished,
     is_spent,
     list_segments,
+    next_whole,
 )
 
 #: What opens a store.
@@ -320,20 +319,12 @@ def cut(path: Path, start: int, most_bytes: int) -> bytes:
     bytes
         Empty where there is none that is whole.
     """
-    parts: list[bytes] = []
     size = 0
     with path.open("rb") as file:
         file.seek(start)
-        while size < most_bytes and len(header := file.read(HEADER.size)) == HEADER.size:
-            length, checksum = HEADER.unpack(header)
-            if not 0 < length <= MAX_RECORD_BYTES:
-                break
-            payload = file.read(length)
-            if len(payload) < length or zlib.crc32(payload) != checksum:
-                break
-            parts += (header, payload)
-            size += len(header) + length
-    return b"".join(parts)
+        while size < most_bytes and (payload := next_whole(file)):
+            size += HEADER.size + len(payload)
+    return _read(path, start, start + size)
 
 
 def _read(path: Path, start: int, end: int) -> bytes:

@@ -24,7 +24,7 @@ import time
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import orjson
 
@@ -323,18 +323,12 @@ def read_segment(
         end = math.inf if most_bytes is None else offset + most_bytes
         last, last_row = math.inf if most is None else most, math.inf if most_rows is None else most_rows
         while offset < end and count < last and rows < last_row:
-            if len(header := file.read(HEADER.size)) < HEADER.size:
-                break
-            length, checksum = HEADER.unpack(header)
-            if not 0 < length <= MAX_RECORD_BYTES:
-                break
-            payload = file.read(length)
-            if len(payload) < length or zlib.crc32(payload) != checksum:
+            if not (payload := next_whole(file)):
                 break
             if taken := _take(payload, found, joined):
                 rows += taken
                 count += 1
-            offset += HEADER.size + length
+            offset += HEADER.size + len(payload)
     found.flush()
     return found.records, offset
 
@@ -372,6 +366,17 @@ def _with_arrays(record: dict[str, Any], arrays: Mapping[str, Mapping[str, Array
             data.append(array.tobytes())
     data[0] = orjson.dumps(record | {"arrays": described}, option=orjson.OPT_NON_STR_KEYS) + b"\0"
     return b"".join(data)
+
+
+def next_whole(file: IO[bytes]) -> bytes:
+    """Read the next record of a segment; empty at the end, or where one is torn or altered."""
+    if len(header := file.read(HEADER.size)) < HEADER.size:
+        return b""
+    length, checksum = HEADER.unpack(header)
+    if not 0 < length <= MAX_RECORD_BYTES:
+        return b""
+    payload = file.read(length)
+    return payload if len(payload) == length and zlib.crc32(payload) == checksum else b""
 
 
 def _take(payload: bytes, found: RowJoiner, joined: bool) -> int:
