@@ -6,15 +6,15 @@ import contextlib
 import http.client
 import json
 import select
-import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
+
+from tests.load import Clients
 
 TIMEOUT_SECONDS = 60.0
 
@@ -118,35 +118,16 @@ def _connections() -> list[tuple[str, int, int, str]]:
 
 
 @dataclass
-class Traffic:
+class Traffic(Clients):
     """Keep-alive clients and clients that connect anew each time; a context manager.
 
     No request is sent twice. Before a kept connection is used again it is looked at, as every HTTP client
     does: one that the server has closed meanwhile is replaced.
     """
 
-    url: str
-    rows: list[dict[str, Any]]
-    keep_alive: int = 2
-    fresh: int = 2
     pause: float = 0.02
     answered: dict[str, str] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
-
-    def __enter__(self) -> Traffic:
-        self._stop = threading.Event()
-        kinds = [True] * self.keep_alive + [False] * self.fresh
-        self._threads = [
-            threading.Thread(target=self._run, args=(number, kept)) for number, kept in enumerate(kinds)
-        ]
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
 
     @property
     def count(self) -> int:
