@@ -98,7 +98,7 @@ def test_a_bento_pins_what_serving_needs_and_nothing_of_the_notebook(packaged_ho
     folder = packaged_home.home / "bentoml" / "bentos" / model.name / model.version
     pinned = (folder / "env" / "python" / "requirements.txt").read_text().splitlines()
     names = {line.partition("==")[0] for line in pinned if "==" in line}
-    assert {"numpy", "onnxruntime", "orjson", "uvicorn", "bentoml"} <= names
+    assert {"numpy", "onnxruntime", "orjson", "uvicorn", "bentoml", "obstore"} <= names
     assert names.isdisjoint({"jupyterlab", "whylogs", "papermill", "pandas", "scikit-learn", "skl2onnx"})
     assert all("==" in line for line in pinned if line and not line.startswith(("#", "-")))
     assert f"tag: {model.tag}" in (folder / "bento.yaml").read_text()

@@ -3,8 +3,8 @@
 All that takes long to import is imported before it is told; an end of input without a word ends it.
 
 The Bento holds the Model's files as a BentoML model under the same tag, a copy of ``taxiway.serving`` and
-``taxiway.signature``, and exact pins of what these import. It is told from an installed Taxiway by its own
-``taxiway/__init__.py``.
+``taxiway.signature``, and exact pins of what these import and of what ships to a store. It is told from an
+installed Taxiway by its own ``taxiway/__init__.py``.
 """
 
 from __future__ import annotations
