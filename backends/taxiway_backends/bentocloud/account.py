@@ -33,9 +33,11 @@ _LABELS = {
     OWNER: "taxiway-owner",
     ROLE: "taxiway-role",
     APPLY: "taxiway-token",
+    BEFORE: "taxiway-before",
     REFUSED: "taxiway-refused",
 }
 _LONGEST_LABEL = 63
+_COLON = "."  # a label holds no colon
 _SECONDS = 60
 
 
@@ -88,14 +90,19 @@ class Native:
         return ours and (not owner or ref.owner in ("", owner))
 
     @property
+    def before(self) -> str:
+        """The tag of the Model that answered before the latest update; empty for none."""
+        return _tag(self.labels.get(_LABELS[BEFORE], ""))
+
+    @property
     def refused(self) -> str:
         """The tag of the Model that was sent back; empty for none."""
-        return self.labels.get(_LABELS[REFUSED], "").replace(".", ":")
+        return _tag(self.labels.get(_LABELS[REFUSED], ""))
 
     def was_tried(self, design: Design, token: str) -> bool:
         """Tell whether just this was asked for under this token, whatever became of it."""
         if self.refused == design.model:
-            return self.labels.get(_LABELS[APPLY]) == token[:_LONGEST_LABEL]
+            return self.labels.get(_LABELS[APPLY]) == token
         newest = self.next or self.main
         return newest is not None and same(newest.design, design) and newest.memory.get(APPLY) == token
 
@@ -133,6 +140,7 @@ class Account:
         self.credentials = credentials
         made: Any = bentoml.BentoCloudClient
         self.cloud = made(api_key=credentials.key, endpoint=credentials.endpoint, timeout=_SECONDS)
+        self._types: dict[str, list[InstanceType]] = {}
         self.asker = asking.client(credentials.key)
         for session in (self.cloud.client.session, self.asker):
             weakref.finalize(self, session.close)
@@ -156,6 +164,12 @@ class Account:
             found = self.cloud.deployment.list_instance_types(cluster or None)
         return [InstanceType(one.name, _price(one.price), (one.gpu or "0") not in ("0", "")) for one in found]
 
+    def price(self, instance_type: str, cluster: str) -> float | None:
+        """Give the price of one replica as it was when it was first asked for."""
+        if cluster not in self._types:
+            self._types[cluster] = self.instance_types(cluster)
+        return next((one.price for one in self._types[cluster] if one.name == instance_type), None)
+
     def deployment(self, endpoint: str, role: str, cluster: str) -> Native | None:
         """Describe the deployment named as ours is, be it a stranger's; None where there is none."""
         try:
@@ -169,7 +183,7 @@ class Account:
         from bentoml._internal.cloud.schemas import schemasv2
 
         body = schemasv2.CreateDeploymentSchema(
-            name=design.name, **_config(design, {APPLY: token}), labels=_labels(design, token)
+            name=design.name, **_config(design, {APPLY: token}), labels=_labels(design, {APPLY: token})
         )
         with told(f"create {design.name}"):
             return _native(self._calls.create_deployment(body, cluster or None))
@@ -179,25 +193,23 @@ class Account:
         native: Native,
         design: Design,
         memory: Mapping[str, str],
+        labels: Mapping[str, str],
         canary: tuple[Design, Mapping[str, str]] | None = None,
-        labels: Mapping[str, str] | None = None,
     ) -> Native:
         """Make a deployment so; with a canary, its share of the requests goes to another version.
 
         Parameters
         ----------
         memory
-            What is to be remembered with the main version.
-        canary
-            The other version, and what is to be remembered with it.
+            What is to be remembered with the main version, among its variables.
         labels
             What is to be remembered without a change to what runs.
+        canary
+            The other version, and what is to be remembered with it.
         """
         from bentoml._internal.cloud.schemas import schemasv2
 
-        body = schemasv2.UpdateDeploymentSchema(
-            **_config(design, memory), labels=_labels(design, memory.get(APPLY, ""), labels)
-        )
+        body = schemasv2.UpdateDeploymentSchema(**_config(design, memory), labels=_labels(design, labels))
         if canary is not None:
             given = _config(*canary)
             version = schemasv2.DeploymentVersionSchema(
@@ -308,15 +320,20 @@ def _config(design: Design, memory: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _labels(design: Design, token: str, more: Mapping[str, str] | None = None) -> list[Any]:
+def _labels(design: Design, more: Mapping[str, str]) -> list[Any]:
     from bentoml._internal.cloud.schemas.modelschemas import LabelItemSchema
 
-    values = {ENDPOINT: design.endpoint, OWNER: design.owner, ROLE: design.role, APPLY: token, **(more or {})}
+    values = {ENDPOINT: design.endpoint, OWNER: design.owner, ROLE: design.role, **more}
     return [
-        LabelItemSchema(_LABELS[name], value.replace(":", ".")[:_LONGEST_LABEL])
+        LabelItemSchema(_LABELS[name], value.replace(":", _COLON))
         for name, value in values.items()
-        if value
+        if 0 < len(value) <= _LONGEST_LABEL
     ]
+
+
+def _tag(label: str) -> str:
+    """Read a Model's tag from a label; its name may hold a full stop, its version does not."""
+    return ":".join(label.rsplit(_COLON, 1))
 
 
 def _native(found: Any) -> Native:
@@ -342,7 +359,7 @@ def _target(found: Any) -> Target | None:
         return None
     model = f"{found.bento.repository.name}:{found.bento.version}"
     told_ = variables_of(found.config)
-    kept = (ENDPOINT, OWNER, ROLE, APPLY, BEFORE, SINCE)
+    kept = (ENDPOINT, OWNER, ROLE, APPLY, SINCE)
     return Target(Design.read(model, found.config), {name: told_[name] for name in kept if name in told_})
 
 

@@ -36,6 +36,7 @@ from taxiway_backends.cloud.folder import EndpointFolder
 STUCK_SECONDS = 1800.0
 LEAVE_SECONDS = 120.0
 HOURS_A_MONTH = 730
+UNSHIPPED = "Its predictions are not monitored: set ship_to (or TAXIWAY_STORE_URL) to a store such as s3://bucket/prefix."
 
 
 class BentoCloudBackend:
@@ -207,7 +208,12 @@ class BentoCloudBackend:
             if live is None:
                 return observation.absent()
         assert self._observer is not None
-        return self._observer.look(live, shadow, spool)
+        seen = self._observer.look(live, shadow, spool)
+        if seen.status is not Status.READY or live.main is None:
+            return seen
+        found = live.main.design
+        notes = _cost_notes(found, account.price(found.instance_type, live.cluster), 2 if seen.shadow else 1)
+        return replace(seen, notes=(*notes, *seen.notes))
 
     def _natives(self, account: Account, ref: EndpointRef) -> tuple[Native | None, Native | None]:
         cluster = self._folder(ref.name).recall().get("cluster", "")
@@ -279,5 +285,5 @@ def _cost_notes(after: Design, price: float | None, fleets: int) -> tuple[str, .
     if after.most > max(after.least, 1):
         notes.append(f"It scales up to {after.most} replicas, and the cost with it.")
     if not after.ship_to:
-        notes.append(observation.UNSHIPPED)
+        notes.append(UNSHIPPED)
     return tuple(notes)

@@ -22,7 +22,9 @@ OPEN = "TAXIWAY_CONTAINER_OPEN"
 #: Variables that nothing in it reads: what we must know of it.
 OWNER, CANARY, MIRROR_SECRET = (f"TAXIWAY_{word}" for word in ("OWNER", "CANARY", "MIRROR_SECRET"))
 #: And those that say how it came to be so; two that differ in nothing else are the same.
-APPLY, BEFORE, SINCE, REFUSED = (f"TAXIWAY_{word}" for word in ("APPLY", "BEFORE", "SINCE", "REFUSED"))
+APPLY, SINCE = "TAXIWAY_APPLY", "TAXIWAY_SINCE"
+#: What only labels say of a deployment, since a change of a variable starts its replicas anew.
+BEFORE, REFUSED = "before", "refused"
 CANARY_SECONDS = 300.0
 
 

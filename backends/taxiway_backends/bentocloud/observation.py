@@ -12,7 +12,7 @@ from taxiway_backends.bentocloud.account import Account, Native
 from taxiway_backends.bentocloud.refusals import CloudError
 from taxiway_backends.bentocloud.rollout import UP, canary_left, serving
 
-UNSHIPPED = "Its predictions are not monitored: set ship_to (or TAXIWAY_STORE_URL) to a store such as s3://bucket/prefix."
+ASLEEP = "It is scaled to zero: the next request waits until a replica has started."
 _STATUS = {
     "running": Status.READY,
     "scaled-to-zero": Status.READY,
@@ -54,7 +54,7 @@ class Observer:
             live=serving(live),
             replicas=0 if design is None or live.status not in UP[:1] else max(design.least, 1),
             spool=spool,
-            notes=self._notes(live),
+            notes=(ASLEEP,) if live.status == "scaled-to-zero" else (),
         )
         return self._with_shadow(seen, shadow, design.mirror_to if design else "")
 
@@ -107,14 +107,6 @@ class Observer:
             return seen
         worse = Status.PENDING if status in (Status.PENDING, Status.STOPPING) else Status.DEGRADED
         return replace(seen, status=worse, reason=f"The live Model answers; of its shadow: {reason}")
-
-    def _notes(self, live: Native) -> tuple[str, ...]:
-        notes = []
-        if live.main is not None and not live.main.design.ship_to:
-            notes.append(UNSHIPPED)
-        if live.status == "scaled-to-zero":
-            notes.append("It is scaled to zero: the next request waits until a replica has started.")
-        return tuple(notes)
 
     def _is_stuck(self, native: Native) -> bool:
         return (datetime.now(UTC) - native.revised).total_seconds() > self._stuck_seconds

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from taxiway_backends.bentocloud.account import Account
 from taxiway_backends.bentocloud.refusals import CloudError, told
 
 _DONE = "success"
-_STEP = 0.1  # of an upload, between two lines of its progress
+_SECONDS = 1.0  # between two lines of an upload's progress
 log = logging.getLogger("taxiway.bentocloud")
 _pushing = threading.Lock()
 
@@ -89,16 +90,15 @@ def _progress() -> Any:
         def __init__(self) -> None:
             super().__init__(Console(file=io.StringIO()))
             bar: Any = self.transmission_progress
-            update, told_ = bar.update, dict[Any, float]()
+            update, said = bar.update, dict[Any, float]()
 
             def tell(task: Any, **given: Any) -> None:
                 update(task, **given)
                 now = bar.tasks[bar.task_ids.index(task)]
-                share = now.completed / now.total if now.total else 0.0
-                if share and (share >= 1.0 or share - told_.get(task, 0.0) >= _STEP):
-                    if told_.get(task) != share:
-                        log.info("%s: %.1f of %.1f MB", now.description, now.completed / 1e6, now.total / 1e6)
-                    told_[task] = share
+                is_whole = given.get("advance") and now.completed == now.total
+                if is_whole or (now.completed and time.monotonic() - said.get(task, 0.0) >= _SECONDS):
+                    said[task] = time.monotonic()
+                    log.info("%s: %.1f of %.1f MB", now.description, now.completed / 1e6, now.total / 1e6)
 
             bar.update = tell
 

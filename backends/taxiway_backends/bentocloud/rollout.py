@@ -83,10 +83,9 @@ class Rollout:
             shadow = self._bring(shadow, wanted.shadow(routing.shadow.tag), routing.shadow, token)
             wanted = self._mirroring(wanted, live, shadow)
         self._bring(live, wanted, routing.live, token)
-        if routing.shadow is None:
+        if routing.shadow is None and shadow is not None:
             self._remove(wanted.ref, SHADOW_ROLE)
-            if shadow is not None or (live and live.main and live.main.design.mirror_to):
-                self._account.remove_mirror_secret(wanted.endpoint, self._cluster)
+            self._account.remove_mirror_secret(wanted.endpoint, self._cluster)
 
     def _mirroring(self, wanted: Design, live: Native | None, shadow: Native) -> Design:
         """Let the live Model mirror to the shadow, if that has its address by now."""
@@ -117,12 +116,12 @@ class Rollout:
         return self._update(native, design, token)
 
     def _update(self, native: Native, design: Design, token: str) -> Native:
-        memory = {APPLY: token, BEFORE: serving(native) or ""}
+        labels = {APPLY: token, BEFORE: serving(native) or ""}
         main = native.main
         if not (design.canary and main and native.status in UP and main.design.model != design.model):
-            return self._account.update(native, design, memory)
-        memory[SINCE] = datetime.now(UTC).isoformat()
-        return self._account.update(native, main.design, main.memory, (design, memory))
+            return self._account.update(native, design, {APPLY: token}, labels)
+        candidate = design, {APPLY: token, SINCE: datetime.now(UTC).isoformat()}
+        return self._account.update(native, main.design, main.memory, labels, candidate)
 
     def settle(self, live: Native, shadow: Native | None) -> bool:
         """Do what had to wait for something to get ready; tell whether there was anything."""
@@ -130,21 +129,23 @@ class Rollout:
         if main is None:
             return False
         if candidate is not None:
+            token = candidate.memory.get(APPLY, "")
+            labels = {APPLY: token, BEFORE: main.design.model}
             if live.status in BROKEN:
                 # Its own variables stay as they are, so that what answers is not started anew
-                told = {APPLY: candidate.memory.get(APPLY, ""), REFUSED: candidate.design.model}
-                self._account.update(live, main.design, main.memory, labels=told)
-                return True
-            if live.status in UP and canary_left(live) <= 0:
-                memory = {APPLY: candidate.memory.get(APPLY, ""), BEFORE: main.design.model}
-                self._account.update(live, candidate.design, memory)
-                return True
-            return False
+                labels[REFUSED] = candidate.design.model
+                self._account.update(live, main.design, main.memory, labels)
+            elif live.status in UP and canary_left(live) <= 0:
+                self._account.update(live, candidate.design, {APPLY: token}, labels)
+            else:
+                return False
+            return True
         if shadow is None or live.status not in UP or shadow.status not in UP or not shadow.url:
             return False
         if main.design.mirror_to == shadow.url:
             return False
-        self._account.update(live, self._mirroring(main.design, live, shadow), main.memory)
+        labels = {APPLY: main.memory.get(APPLY, ""), BEFORE: main.design.model}
+        self._account.update(live, self._mirroring(main.design, live, shadow), main.memory, labels)
         return True
 
     def destroy(self, ref: EndpointRef) -> bool:
@@ -184,7 +185,7 @@ def serving(native: Native) -> str | None:
         return None
     newest = native.main.design.model
     is_up = native.status in UP or (native.status == "unhealthy" and native.active)
-    return newest if is_up or native.next is not None else native.main.memory.get(BEFORE) or None
+    return newest if is_up or native.next is not None else native.before or None
 
 
 def canary_left(native: Native) -> float:

@@ -16,7 +16,7 @@ from taxiway.cli.app import Json, agent_app, app, read_pair
 def demo(
     keep: Annotated[bool, typer.Option(help="Leave everything running at the end.")] = True,
     days: Annotated[int, typer.Option(help="Replay only this many days of each year.", min=60)] = 366,
-    to: Annotated[str, typer.Option(help="The back end: local, or sagemaker, which bills.")] = "local",
+    to: Annotated[str, typer.Option(help="The back end: local; sagemaker and bentocloud bill.")] = "local",
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="What only the back end knows, such as role=arn:…")
     ] = None,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from taxiway.backends import Bake, LogLine, Plan
     from taxiway.control.options import Detector, Device
+    from taxiway.monitoring.silences import Matcher
     from taxiway.packaging.model import Model
 
 
@@ -59,7 +60,7 @@ def deploy(
     model
         A Model, ``name:version``, or a name for its newest version.
     to
-        The back end: ``local`` or ``sagemaker``.
+        The back end: ``local``, ``sagemaker`` or ``bentocloud``.
     endpoint
         The endpoint's name; the Model's name if not given.
     window
@@ -93,7 +94,8 @@ def deploy(
     settings
         What only the back end knows, beside those that the endpoint has; None as a value takes one away. For
         SageMaker: ``{"instance_type": "ml.m5.xlarge", "mode": "serverless", "role": "arn:…"}`` and so on, see
-        ``taxiway_backends.sagemaker.choices.Choices``.
+        ``taxiway_backends.sagemaker.choices.Choices``; for BentoCloud: ``{"instance_type": "cpu.2",
+        "ship_to": "s3://…"}`` and so on, see ``taxiway_backends.bentocloud.choices.Choices``.
     override
         Names of blocking preflight checks that may have failed; recorded.
     wait
@@ -317,16 +319,33 @@ def acknowledge(alert_id: int, *, channel: str = "jupyterlab") -> None:
 def silence_alert(alert_id: int, *, seconds: float, channel: str = "jupyterlab") -> int:
     """Tell nobody of what an alert tells of, for so long; gives the silence's number."""
     from taxiway.control import silencing
-    from taxiway.monitoring.silences import Matcher
 
-    with ledger().reading() as session:
-        row = session.get(AlertRow, alert_id)
-    if row is None:
-        raise NotFoundError(f"There is no alert {alert_id}.", hint="`taxiway alerts list` lists them.")
+    row = _alert(alert_id)
     return silencing.silence(
         ledger(),
-        Matcher(endpoint=row.endpoint, rule=row.rule, column=glob.escape(row.column or "")),
+        _exactly(row),
         lasting=timedelta(seconds=seconds),
         reason=f"Silenced from its alert: {row.title}",
         by=actor(channel),
     )
+
+
+def unsilence_alert(alert_id: int, *, channel: str = "jupyterlab") -> None:
+    """Tell of an alert again that ``silence_alert`` has silenced."""
+    from taxiway.control import silencing
+
+    silencing.end_of(ledger(), _exactly(_alert(alert_id)), by=actor(channel))
+
+
+def _alert(alert_id: int) -> AlertRow:
+    with ledger().reading() as session:
+        row = session.get(AlertRow, alert_id)
+    if row is None:
+        raise NotFoundError(f"There is no alert {alert_id}.", hint="`taxiway alerts list` lists them.")
+    return row
+
+
+def _exactly(row: AlertRow) -> Matcher:
+    from taxiway.monitoring.silences import Matcher
+
+    return Matcher(endpoint=row.endpoint, rule=row.rule, column=glob.escape(row.column or ""))
