@@ -5,27 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.datasets import load_diabetes, load_iris
 
 from taxiway.errors import PackagingError
 from taxiway.packaging.frameworks import Options, adapter_for
 
-from .conftest import Ask, Package, assert_alike
+from .conftest import Ask, Package, assert_alike, with_gaps
 
 catboost = pytest.importorskip("catboost")
 
 DIABETES, PROGRESS = load_diabetes(return_X_y=True, as_frame=True)
 IRIS, SPECIES = load_iris(return_X_y=True, as_frame=True)
 QUIET = {"iterations": 20, "verbose": 0, "allow_writing_files": False}
-
-
-def with_gaps(inputs: pd.DataFrame) -> pd.DataFrame:
-    inputs = inputs.copy()
-    inputs.iloc[::3, 0] = np.nan
-    inputs.iloc[1::4, 2] = np.nan
-    return inputs
 
 
 @pytest.mark.parametrize("texts", [False, True], ids=["numbers", "texts"])

@@ -14,7 +14,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from taxiway.errors import PackagingError
 
-from .conftest import Ask, Package, assert_alike
+from .conftest import Ask, Package, assert_alike, with_gaps
 
 lightgbm = pytest.importorskip("lightgbm")
 
@@ -22,13 +22,6 @@ CANCER, MALIGNANT = load_breast_cancer(return_X_y=True, as_frame=True)
 DIABETES, PROGRESS = load_diabetes(return_X_y=True, as_frame=True)
 IRIS, SPECIES = load_iris(return_X_y=True, as_frame=True)
 QUIET = {"n_estimators": 20, "verbose": -1}
-
-
-def with_gaps(inputs: pd.DataFrame) -> pd.DataFrame:
-    inputs = inputs.copy()
-    inputs.iloc[::3, 0] = np.nan
-    inputs.iloc[1::4, 2] = np.nan
-    return inputs
 
 
 def test_a_classifier_of_texts_with_missing_values_answers_over_http_as_in_the_notebook(

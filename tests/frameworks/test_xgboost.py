@@ -20,20 +20,13 @@ from taxiway.errors import PackagingError
 from taxiway.packaging import distributions
 from taxiway.packaging.frameworks import adapter_for
 
-from .conftest import Ask, Package, assert_alike
+from .conftest import Ask, Package, assert_alike, with_gaps
 
 xgboost = pytest.importorskip("xgboost")
 
 CANCER, MALIGNANT = load_breast_cancer(return_X_y=True, as_frame=True)
 DIABETES, PROGRESS = load_diabetes(return_X_y=True, as_frame=True)
 IRIS, SPECIES = load_iris(return_X_y=True, as_frame=True)
-
-
-def with_gaps(inputs: pd.DataFrame) -> pd.DataFrame:
-    inputs = inputs.copy()
-    inputs.iloc[::3, 0] = np.nan
-    inputs.iloc[1::4, 2] = np.nan
-    return inputs
 
 
 def test_a_classifier_with_missing_values_answers_over_http_as_in_the_notebook(
