@@ -17,7 +17,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 
 import taxiway
-from taxiway.serving import shipping
+from taxiway.serving import stores
 
 _INIT = '''"""Taxiway's serving runtime, as it was when the Bento {tag} was built."""
 
@@ -83,7 +83,7 @@ def _lay_out(project: Path, tag: str) -> str:
 def _pins(folder: Path) -> list[str]:
     pins = (folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
     # Where a Bento will run is not known when it is built, so what ships its log is always there.
-    return [*pins, f"bentoml=={metadata.version('bentoml')}", shipping.REQUIREMENT]
+    return [*pins, f"bentoml=={metadata.version('bentoml')}", stores.REQUIREMENT]
 
 
 if __name__ == "__main__":

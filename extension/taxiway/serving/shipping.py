@@ -20,7 +20,6 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import orjson
 
@@ -34,9 +33,8 @@ from taxiway.serving.spool import (
     list_segments,
     next_whole,
 )
+from taxiway.serving.stores import Store, open_store
 
-#: What opens a store.
-REQUIREMENT = "obstore==0.12.1"
 SECONDS = 5.0
 OBJECT_BYTES = 8 * 2**20
 LONGEST_PAUSE = 60.0
@@ -45,23 +43,8 @@ DAMAGED = "damaged/"
 _STATE = ".shipping"
 #: An object's number is its segment's, times this, and where it begins in it.
 _SPAN = 10**12
-_REQUEST_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)
-
-
-class Store(Protocol):
-    """Where objects are put."""
-
-    def put(self, name: str, content: bytes) -> None:
-        """Put an object, in place of one with that name.
-
-        Raises
-        ------
-        Exception
-            It may not be there.
-        """
-        ...
 
 
 @dataclass(slots=True)
@@ -107,46 +90,6 @@ def read_shipped(spool: Path) -> Shipped | None:
         return Shipped(**orjson.loads((spool / _STATE).read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
-
-
-def open_store(url: str) -> Store:
-    """Open ``s3://``, ``gs://`` or ``az://``, with the credentials that the machine has, or ``file://``.
-
-    Raises
-    ------
-    ImportError
-        obstore is not installed, which all need but ``file://``.
-    Exception
-        The address cannot be used.
-    """
-    if url.startswith("file://"):
-        return _Folder(Path(url.removeprefix("file://")))
-    import obstore.store
-
-    # An address that the environment names as http is meant so: a store on this machine or network.
-    plain = any(os.environ.get(name, "").startswith("http:") for name in os.environ if "ENDPOINT" in name)
-    options = {"timeout": f"{_REQUEST_SECONDS:g}s", "connect_timeout": "5s", "allow_http": plain}
-    return _Obstore(obstore.store.from_url(url, client_options=options, retry_config={"max_retries": 1}))
-
-
-class _Obstore:
-    def __init__(self, store: object) -> None:
-        self._store = store
-
-    def put(self, name: str, content: bytes) -> None:
-        self._store.put(name, content)  # type: ignore[attr-defined]
-
-
-class _Folder:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def put(self, name: str, content: bytes) -> None:
-        path = self._folder / name
-        hidden = path.with_name(f".{path.name}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        hidden.write_bytes(content)
-        hidden.replace(path)
 
 
 class Shipper:

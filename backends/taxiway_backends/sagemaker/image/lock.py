@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from taxiway.errors import BackendError
-from taxiway.serving.shipping import REQUIREMENT
+from taxiway.serving.stores import REQUIREMENT
 from taxiway_backends.sagemaker.image.base import PYTHON
 
 #: Wheels for every Linux since glibc 2.28; the base has 2.36.
