@@ -86,6 +86,6 @@ def test_the_monitor_is_started_for_a_record_though_its_segment_is_no_larger(tax
     full = SpoolWriter(spool, "live", budget_bytes=0)
     for _ in range(2):
         assert not full.append({"n": 2})
-        assert supervisor._has_grown([row])
-        assert not supervisor._has_grown([row])
+        assert supervisor._has_lost([row])
+        assert not supervisor._has_lost([row])
     full.close()

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from taxiway.control import notices, rules
 from taxiway.control.ledger import Ledger, ledger
 from taxiway.control.monitor_process import REVIEW_SECONDS, WINDOWS_SECONDS, MonitorSupervisor
-from taxiway.control.stoppages import Stoppages
-from taxiway.control.tables import AlertRow, EndpointRow, ObservationRow, SegmentRow, WindowRow
+from taxiway.control.stoppages import READ_SECONDS, Stoppages
+from taxiway.control.tables import AlertRow, EndpointRow, ObservationRow, SegmentRow, SinkRow, WindowRow
 from taxiway.monitoring.context import firing
 from taxiway.monitoring.rulebook import parse_rule
 from taxiway.monitoring.rulefile import Placed
@@ -73,6 +73,20 @@ def test_a_log_that_is_written_and_not_read_is_told_until_it_is(book: Ledger, sp
         before, last = book.data_version(), before
     assert before == last, "looking writes nothing"
     writer.close()
+
+
+def test_while_nothing_changes_the_ledger_is_not_read(book: Ledger) -> None:
+    at, asked = [0.0], []
+    watch = Stoppages(book, clock=lambda: at[0])
+    event.listen(book.engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    for at[0], reads in ((0.0, True), (5.0, False), (10.0, False), (READ_SECONDS + 1, True)):
+        asked.clear()
+        watch.look(NOW)
+        assert bool(asked) is reads, asked
+    with book.transaction() as session:
+        session.add(SinkRow(name="ops", definition={"kind": "webhook"}, failures=9, error="No.", created=NOW))
+    watch.look(NOW)
+    assert open_alerts(book) == ["sink_failed"]
 
 
 def test_a_log_whose_folder_is_gone_is_told_while_the_endpoint_answers(book: Ledger, spool: Path) -> None:
@@ -148,7 +162,7 @@ def test_rules_that_change_and_alerts_that_stay_open_are_looked_at_while_nothing
     times = iter(at + WINDOWS_SECONDS * number for number in range(1, 20))
 
     def is_due() -> bool:
-        return supervisor._is_due(next(times))
+        return supervisor._is_due([], next(times))
 
     assert not is_due()
     spec = parse_rule({"name": "few-rows", "metric": "rows", "below": 10})

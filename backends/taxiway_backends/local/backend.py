@@ -59,6 +59,7 @@ class LocalBackend:
         self._home = home and home.resolve()
         self._drain_seconds = drain_seconds
         self._forks: ForkServer | None = None
+        self._directories: dict[str, RunDir] = {}
         gpu = {Capability.GPU} if has_gpu() else set()
         self.capabilities = frozenset((Capability.SHADOW, Capability.LOG_FOLLOW, *gpu))
 
@@ -174,12 +175,14 @@ class LocalBackend:
         return self.observe(ref)
 
     def _directory(self, name: str) -> RunDir:
+        if (known := self._directories.get(name)) is not None:
+            return known
         if _NAME.fullmatch(name) is None:
             raise InputError(
                 f"{name!r} cannot be an endpoint's name.",
                 hint="Use up to 63 lower-case letters, digits, dots, dashes and underscores.",
             )
-        return RunDir(self.home / "run" / "local" / name)
+        return self._directories.setdefault(name, RunDir(self.home / "run" / "local" / name))
 
     def _change(self, directory: RunDir, before: Spec | None, after: Spec, token: str) -> None:
         if before is None or before.wanted != "running" or _computed(before) != _computed(after):

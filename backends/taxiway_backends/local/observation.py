@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 
 import psutil
 
@@ -56,9 +56,12 @@ def observe(directory: RunDir) -> Observation:
 
 def _is_still(pid: int) -> bool:
     try:
-        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+        return bool(_process(pid).status() == psutil.STATUS_STOPPED)
     except psutil.Error:
         return False
+
+
+_process = lru_cache(maxsize=64)(psutil.Process)  # of whose making, half is to find out when it was started
 
 
 def _without_master(directory: RunDir, spec: Spec, seen: partial[Observation]) -> Observation:

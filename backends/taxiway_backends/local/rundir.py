@@ -25,6 +25,35 @@ from taxiway_backends.local.spec import Spec
 
 CHANGE_SECONDS = 30.0
 LOOK_SECONDS = 0.02
+YOUNG_SECONDS = 1.0
+
+
+class _Replaced:
+    """A JSON file that is always replaced as a whole, and read only where it was: who watches looks often.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._state: tuple[int, ...] = ()
+        self._content: dict[str, Any] | None = None
+
+    def read(self) -> dict[str, Any] | None:
+        """Give what ``read_json`` does; it is not to be changed."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return None
+        state = found.st_ino, found.st_size, found.st_mtime_ns
+        # Of two that came within one tick of the file system's clock, the second may look like the first.
+        young = abs(time.time() - found.st_mtime) < YOUNG_SECONDS
+        if young or state != self._state:
+            self._state, self._content = state, read_json(self.path)
+        return self._content
 
 
 class RunDir:
@@ -34,15 +63,18 @@ class RunDir:
     ----------
     path
         ``home/run/local/<endpoint>``.
+
+    Attributes
+    ----------
+    spool
+        Where the serving processes write the prediction log.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-
-    @property
-    def spool(self) -> Path:
-        """Where the serving processes write the prediction log."""
-        return self.path / "spool"
+        self.spool = path / "spool"
+        self._lock = path / "master.lock"
+        self._spec, self._status = _Replaced(path / "spec.json"), _Replaced(path / "status.json")
 
     @property
     def token_hash(self) -> Path:
@@ -77,8 +109,8 @@ class RunDir:
         CorruptionError
             There is one that says nothing, as a machine that lost its power leaves it.
         """
-        path = self.path / "spec.json"
-        data = read_json(path)
+        path = self._spec.path
+        data = self._spec.read()
         if data is None and path.exists() and (data := read_json(path)) is None:  # it may have come meanwhile
             raise CorruptionError(
                 f"{path} cannot be read.", hint="Apply the endpoint again: it is rewritten."
@@ -95,19 +127,19 @@ class RunDir:
     def write_spec(self, spec: Spec) -> None:
         """Replace the spec, and the hash of the token beside it."""
         _replace(self.token_hash, spec.token_hash)
-        write_json(self.path / "spec.json", asdict(spec))
+        write_json(self._spec.path, asdict(spec))
 
     def read_status(self) -> dict[str, Any]:
         """Give the master's last status; empty where there is none."""
-        return read_json(self.path / "status.json") or {}
+        return self._status.read() or {}
 
     def write_status(self, status: dict[str, Any]) -> None:
         """Replace the status."""
-        write_json(self.path / "status.json", status)
+        write_json(self._status.path, status)
 
     def try_lock(self) -> int | None:
         """Take the master's lock, write this process's id into it, and give the file; None if it is taken."""
-        file = os.open(self.path / "master.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -120,7 +152,7 @@ class RunDir:
     def master_pid(self) -> int | None:
         """Give the id of the living master: the one that holds the lock."""
         try:
-            file = os.open(self.path / "master.lock", os.O_RDONLY | os.O_CLOEXEC)
+            file = os.open(self._lock, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
         try:

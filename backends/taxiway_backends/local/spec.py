@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 from taxiway.backends import Bake, Resources
@@ -87,6 +88,7 @@ class Spec:
         )
 
 
+@lru_cache(maxsize=64)
 def is_anywhere(host: str) -> bool:
     """Tell whether a host stands for every address of this machine."""
     try:

@@ -84,7 +84,7 @@ class MonitorSupervisor:
                 if self.deaths >= GIVE_UP:
                     self._alert(rows)
                 return
-        if self.process is None and (self._has_grown(rows) or self._is_due(monotonic)):
+        if self.process is None and (self._has_grown(rows) or self._is_due(rows, monotonic)):
             self._start()
 
     def doing(self) -> list[str]:
@@ -104,7 +104,7 @@ class MonitorSupervisor:
         self.process = None
 
     def _has_grown(self, rows: list[EndpointRow]) -> bool:
-        """Tell whether any spool holds, or has lost, records that it had not at the last start."""
+        """Tell whether any spool holds records that it had not at the last start."""
         grown = False
         if (token := self.ledger.data_version()) != self._token:
             with self.ledger.reading() as session:
@@ -122,17 +122,23 @@ class MonitorSupervisor:
                 if self._places.get(path) != place and _goes_on(path, place):
                     grown = True
                     self._places[path] = place
-            losses = read_losses(Path(spool))
-            if losses is not None and losses.last > self._lost.get(spool, 0.0):
-                grown = True
-                self._lost[spool] = losses.last
         return grown
 
-    def _is_due(self, monotonic: float) -> bool:
+    def _has_lost(self, rows: list[EndpointRow]) -> bool:
+        """Tell whether any spool has lost records that it had not at the last start."""
+        lost = False
+        for spool in filter(None, (self._spools.get(row.name) for row in rows)):
+            losses = read_losses(Path(spool))
+            if losses is not None and losses.last > self._lost.get(spool, 0.0):
+                lost = True
+                self._lost[spool] = losses.last
+        return lost
+
+    def _is_due(self, rows: list[EndpointRow], monotonic: float) -> bool:
         """Tell whether there is something to judge although nothing came.
 
-        A window has been over and quiet for a while since the last look; rules were set or deleted; or an
-        alert has been open for long, and may be over.
+        Records were lost; a window has been over and quiet for a while since the last look; rules were set or
+        deleted; or an alert has been open for long, and may be over.
         """
         if monotonic < self._windows_due:
             return False
@@ -150,7 +156,7 @@ class MonitorSupervisor:
             changed, self._rules = self._rules not in (None, known), known
             stale = monotonic - self._started >= REVIEW_SECONDS and _has_open_alerts(session)
         self._reviewed = limit if due else since
-        return due or changed or stale
+        return self._has_lost(rows) or due or changed or stale
 
     def _start(self) -> None:
         self._started = time.monotonic()

@@ -129,6 +129,8 @@ class Reconciler:
     _mend_due: float = 0.0
     _seen: tuple[str, ...] = ()
     _backend: Backend | None = None
+    _collecting: Collecting | None = None
+    _pace: float = 0.0
     _owner: str = ""
 
     def run(self, row: EndpointRow, monotonic: float) -> None:
@@ -166,10 +168,10 @@ class Reconciler:
 
     def _collect(self, seen: Observation) -> Observation:
         """Bring the prediction log here from where the back end keeps it; that it waits is no failure."""
-        if not isinstance(self._backend, Collecting) or seen.spool is None:
+        if self._collecting is None or seen.spool is None:
             return seen
         try:
-            self._backend.collect(EndpointRef(self.name, self._owner), seen.spool)
+            self._collecting.collect(EndpointRef(self.name, self._owner), seen.spool)
         except TaxiwayError as error:
             return replace(
                 seen, notes=(*seen.notes, f"Its prediction log waits to be fetched: {error.message}")
@@ -186,6 +188,9 @@ class Reconciler:
             self._backend, self._owner = backend(row.backend), self._identity()
             if isinstance(self._backend, Preparing):
                 self._backend.prepare()
+            # once, for asking an object whether it keeps a protocol takes a tenth of a look
+            self._collecting = self._backend if isinstance(self._backend, Collecting) else None
+            self._pace = self._backend.look_seconds if isinstance(self._backend, Paced) else 0.0
         target, reference = self._backend, EndpointRef(row.name, self._owner)
         doing = "deleting" if row.desired == "absent" else f"applying change {row.generation}"
         if row.generation == self.applied:
@@ -245,8 +250,7 @@ class Reconciler:
             pause = CALM_SECONDS if right else LOOK_SECONDS
             pause *= random.uniform(0.9, 1.1)  # noqa: S311 - so that not all look at once
             self._say("watching" if right else "mending")
-        if isinstance(self._backend, Paced):
-            pause = max(pause, self._backend.look_seconds)
+        pause = max(pause, self._pace)
         self.gone = row.desired == "absent" and not self.failures and seen.status is Status.ABSENT
         self.due = monotonic + pause
 
