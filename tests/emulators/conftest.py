@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def _tenant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenant]:
-    from tests.emulators.bentocloud.tenant import tenant
+    from tests.emulators.bentocloud.tenant import alive, tenant
+    from tests.waiting import wait_until
 
     with tenant(tmp_path_factory.mktemp("bentocloud")) as made:
         yield made
+        running = [pid for name in made.names() for pid in made.cloud.processes(name)]
+    wait_until(lambda: not any(alive(pid) for pid in running), "replicas to end with the emulator", 10)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import psutil
 import pytest
 
 from tests.waiting import wait_until
@@ -48,6 +47,10 @@ def deployed(tenant: Tenant, name: str, **given: Any) -> Iterator[str]:
 
 
 def test_a_deployment_is_built_deployed_and_answers_whoever_has_the_token(tenant: Tenant) -> None:
+    from bentoml.exceptions import NotFound
+
+    from tests.emulators.bentocloud.tenant import alive
+
     label = {"key": "taxiway-endpoint", "value": "x"}
     tenant.client.secret.create("word", "env", key_vals=[("SAID", "a secret")])
     tenant.cloud.stuck("image-building")
@@ -74,11 +77,9 @@ def test_a_deployment_is_built_deployed_and_answers_whoever_has_the_token(tenant
         pids = tenant.cloud.processes(name)
         tenant.deployments.terminate(name)
         tenant.until(name, "terminated")
-        assert not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids)
+        assert not any(alive(pid) for pid in pids)
         assert tenant.deployments.get(name)._urls == []
     tenant.client.secret.delete("word")
-    from bentoml.exceptions import NotFound
-
     with pytest.raises(NotFound, match=r"first.*record not found"):
         tenant.deployments.get("first")
 
@@ -109,13 +110,17 @@ def test_an_update_merges_loses_labels_and_fails_no_request(tenant: Tenant, shar
         with httpx.Client(headers={"authorization": f"Bearer {tenant.token}"}, timeout=30) as client:
             while not ended.is_set():
                 statuses[client.post(url + "/answer", json={"text": "x"}).status_code] += 1
+                time.sleep(0.02)  # who asks without a pause takes the time of what is waited for
 
     with ThreadPoolExecutor(1) as pool:
         asking = pool.submit(keep_asking)
+        tenant.cloud.stuck("deploying")
         tenant.update(shared, said="updated", labels=[{"key": "a", "value": "b"}])
         assert tenant.status(shared) == "deploying"
+        assert tenant.ask(shared).json()["said"] != "updated"
+        tenant.cloud.release()
         tenant.until(shared, "running")
-        wait_until(lambda: tenant.ask(shared).json()["said"] == "updated", "the new revision")
+        assert tenant.ask(shared).json()["said"] == "updated"
         ended.set()
         asking.result(30)
     assert set(statuses) == {200}, statuses
@@ -147,11 +152,11 @@ def test_apply_resets_what_it_does_not_name(tenant: Tenant, shared: str) -> None
 def test_many_deployments_are_listed_in_pages_and_by_cluster(tenant: Tenant) -> None:
     tenant.cloud.stuck("deploying")
     tenant.cloud.stuck("image-building")
-    before = {one.name for one in tenant.deployments.list()}
+    before = set(tenant.names())
     names = {f"many-{number}" for number in range(11)}
     for name in names:
         tenant.create(name, cluster="emulated-eu-1" if name == "many-0" else "emulated-us-1")
-    assert {one.name for one in tenant.deployments.list()} == before | names
+    assert set(tenant.names()) == before | names
     assert [one.name for one in tenant.deployments.list(cluster="emulated-eu-1")] == ["many-0"]
     assert len(tenant.rest.v2.list_deployment(all=True).items) == 10
     assert {one.name for one in tenant.deployments.list(search="many-1")} == {"many-1", "many-10"}
@@ -166,7 +171,7 @@ def test_many_deployments_are_listed_in_pages_and_by_cluster(tenant: Tenant) -> 
             name,
         )
         tenant.deployments.delete(name, cluster=cluster)
-    assert {one.name for one in tenant.deployments.list()} == before
+    assert set(tenant.names()) == before
 
 
 def test_a_canary_gets_its_share(tenant: Tenant, shared: str) -> None:
@@ -187,7 +192,7 @@ def test_a_canary_gets_its_share(tenant: Tenant, shared: str) -> None:
     with refused("are not shares of 100"):
         canary("random", weight=101)
     canary("random")
-    assert Counter(says(20)) == {"main": 16, "canary": 4}
+    assert Counter(says(20))["canary"] in (3, 4, 5), "spread evenly, wherever the count begins"
     pids = tenant.cloud.processes(shared)
     assert len(pids) == 2
     seen = tenant.deployments.get(shared).get_config(refetch=False).canary
@@ -254,6 +259,8 @@ def test_a_build_fails_with_its_log_as_the_reason(tenant: Tenant, capfd: pytest.
 
 
 def test_a_pod_tells_what_its_process_prints_while_it_prints_it(tenant: Tenant, shared: str) -> None:
+    from httpx_ws import WebSocketUpgradeError
+
     (pod,) = tenant.rest.v2.list_deployment_pods(shared)
     assert (pod.pod_status.status, pod.status.ready) == ("Running", True)
     lines = tenant.logs(pod.name)
@@ -264,6 +271,9 @@ def test_a_pod_tells_what_its_process_prints_while_it_prints_it(tenant: Tenant, 
     lines.close()  # type: ignore[attr-defined]
     with refused("pod nobody not found"):
         list(tenant.logs("nobody"))
+    tenant.cloud.expire_token()
+    with pytest.raises(WebSocketUpgradeError):
+        list(tenant.logs(pod.name))
 
 
 def test_a_deployment_that_is_never_ready_is_unhealthy_until_it_is(tenant: Tenant, shared: str) -> None:

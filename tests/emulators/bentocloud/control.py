@@ -12,7 +12,7 @@ from tests.emulators.bentocloud.deployment import MAIN, Deployment, Target
 from tests.emulators.bentocloud.faults import Refusal
 from tests.emulators.bentocloud.images import Images
 from tests.emulators.bentocloud.shapes import CLUSTERS, INSTANCE_TYPES, Json, page
-from tests.emulators.bentocloud.site import Handler, Site, guarded, text
+from tests.emulators.bentocloud.site import Site, routes, text
 
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _ROUTE_TYPES = (None, "random", "header", "query")
@@ -28,7 +28,7 @@ class Control:
         """Of the API."""
         every = "/api/v2/deployments"
         one = every + "/{name}"
-        said: list[tuple[str, str, str, Handler]] = [
+        said = [
             ("GET", every, "list_deployment", self._list),
             ("POST", every, "create_deployment", self._create),
             ("GET", one, "get_deployment", self._get),
@@ -37,10 +37,7 @@ class Control:
             ("POST", one + "/terminate", "terminate_deployment", self._terminate),
             ("DELETE", one, "delete_deployment", self._delete),
         ]
-        return [
-            Route(path, guarded(self._site, operation, handler), methods=[method])
-            for method, path, operation, handler in said
-        ]
+        return routes(self._site, said)
 
     async def _list(self, request: Request) -> Json:
         asked = request.query_params

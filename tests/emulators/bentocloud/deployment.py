@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import itertools
 import traceback
 import zlib
 from collections.abc import Awaitable, Callable
@@ -42,7 +41,6 @@ class Target:
 class Revision:
     """What was asked for by one create or update."""
 
-    number: int
     resource: Resource
     targets: tuple[Target, ...]
     route_type: str
@@ -68,7 +66,6 @@ class Deployment:
         self._listener = Listener(self._app)
         self._task: asyncio.Task[None] | None = None
         self._serving: Revision | None = None
-        self._count = itertools.count(1)
 
     @property
     def revision(self) -> Revision:
@@ -88,14 +85,10 @@ class Deployment:
 
     def roll_out(self, said: Json, targets: tuple[Target, ...]) -> None:
         """A new revision; what is under way for the last one ends."""
-        number = next(self._count)
         canary = said.get("canary") or {}
-        self.revisions.append(
-            Revision(
-                number, Resource(f"{self.name}-{number}", "deployment_revision"), targets,
-                canary.get("route_type") or "random", canary.get("route_by"),
-            )
-        )  # fmt: skip
+        resource = Resource(f"{self.name}-{len(self.revisions) + 1}", "deployment_revision")
+        route_type, route_by = canary.get("route_type") or "random", canary.get("route_by")
+        self.revisions.append(Revision(resource, targets, route_type, route_by))
         self.resource.labels = said.get("labels") or []
         self._go(
             "deploying" if self._all_built() else "image-building",

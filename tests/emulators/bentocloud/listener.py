@@ -34,8 +34,7 @@ class Listener:
         config = uvicorn.Config(
             self._with_hang_up, http=self._protocol(), ws="wsproto", loop="asyncio", lifespan="off",
             log_config=None, log_level="error", access_log=False, server_header=False, interface="asgi3",
-            proxy_headers=False,
-            timeout_graceful_shutdown=1,
+            proxy_headers=False, timeout_graceful_shutdown=1,
         )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._task = asyncio.create_task(self._server.serve(sockets=[_bound(self.port)]))

@@ -53,16 +53,14 @@ class Nursery:
                 [sys.executable, "-P", __file__, str(theirs.fileno())], pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=bare_environment(),
             )  # fmt: skip
-        self._log, self._ready = log, asyncio.Lock()
-        self._said_ready = False
+        self._log = log
+        self._first_word: asyncio.Task[bytes] | None = None
 
     async def ready(self) -> None:
         """Wait until it has imported everything."""
-        async with self._ready:
-            if not self._said_ready:
-                said = await asyncio.to_thread(self._orders.recv, _MOST_BYTES)
-                assert said, self._log.read_text()
-                self._said_ready = True
+        if self._first_word is None:
+            self._first_word = asyncio.create_task(asyncio.to_thread(self._orders.recv, _MOST_BYTES))
+        assert await asyncio.shield(self._first_word), self._log.read_text()  # who waits may be stopped
 
     def bear(
         self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path,
@@ -86,7 +84,7 @@ class Nursery:
     def close(self) -> None:
         """End it, and what is left of its children."""
         self._orders.close()
-        if not self._said_ready:  # nothing was born yet, and it would not hear before it has imported all
+        if self._first_word is None:  # nothing was born, and it would not hear before it has imported all
             self._process.kill()
         self._process.wait()
 

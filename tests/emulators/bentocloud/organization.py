@@ -16,7 +16,7 @@ from tests.emulators.bentocloud.shapes import (
     organization,
     page,
 )
-from tests.emulators.bentocloud.site import Handler, Site, guarded, text
+from tests.emulators.bentocloud.site import Handler, Site, routes, text
 
 
 class Organization:
@@ -39,10 +39,7 @@ class Organization:
             ("PATCH", one, "update_secret", self._update_secret),
             ("DELETE", one, "delete_secret", self._delete_secret),
         ]
-        return [
-            Route(path, guarded(self._site, operation, handler), methods=[method])
-            for method, path, operation, handler in said
-        ]
+        return routes(self._site, said)
 
     async def _user(self, request: Request) -> Json:
         return USER

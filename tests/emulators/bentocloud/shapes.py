@@ -14,6 +14,8 @@ ORGANIZATION = "emulated"
 CLUSTERS = ("emulated-us-1", "emulated-eu-1")
 NAMESPACE = "emulated-deployments"
 
+_COUNT = 10
+
 Json = dict[str, Any]
 
 
@@ -93,10 +95,10 @@ def instance_types() -> list[Json]:
     return found
 
 
-def page(items: Sequence[Mapping[str, Any]], request: Request, *, default: int = 10) -> Json:
+def page(items: Sequence[Mapping[str, Any]], request: Request) -> Json:
     """The part of a list that ``start`` and ``count`` ask for; ``total`` says how many there are."""
     asked = request.query_params
-    start, count = int(asked.get("start") or 0), int(asked.get("count") or default)
+    start, count = int(asked.get("start") or 0), int(asked.get("count") or _COUNT)
     if search := asked.get("search"):
         items = [item for item in items if search in str(item["name"])]
     chosen = list(items[start : start + count])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from tests.emulators.bentocloud.faults import Faults, Refusal
 from tests.emulators.bentocloud.nursery import Nursery
@@ -64,8 +65,8 @@ class Site:
             await asyncio.sleep(0.02)
 
 
-def guarded(site: Site, operation: str, handler: Handler, *, signed: bool = False) -> Handler:
-    """The handler behind the token (unless its URL is signed), what is planted, and the form of refusals."""
+def _guarded(site: Site, operation: str, handler: Handler, signed: bool) -> Handler:
+    """The handler behind the token, what is planted, and the form of refusals."""
 
     async def answer(request: Request) -> Response:
         site.calls.append(operation)
@@ -83,6 +84,14 @@ def guarded(site: Site, operation: str, handler: Handler, *, signed: bool = Fals
         return said if isinstance(said, Response) else JSONResponse(said)
 
     return answer
+
+
+def routes(site: Site, said: Iterable[tuple[str, str, str, Handler]], *, signed: bool = False) -> list[Route]:
+    """Of rows of method, path, operation and handler, behind the token unless their URLs are signed."""
+    return [
+        Route(path, _guarded(site, operation, handler, signed), methods=[method])
+        for method, path, operation, handler in said
+    ]
 
 
 async def hang_up(request: Request) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from tests.emulators.bentocloud import BentoCloudEmulator
 from tests.emulators.bentocloud.shapes import CLUSTERS, NAMESPACE
@@ -22,7 +23,6 @@ from tests.waiting import wait_until
 TAG = "tiny:v1"
 _SERVICE = '''
 import os
-import time
 
 import bentoml
 
@@ -39,7 +39,6 @@ class Tiny:
     @bentoml.api
     def answer(self, text: str) -> dict[str, str]:
         print("asked for", text, flush=True)
-        time.sleep(float(os.environ.get("PAUSE", 0)))
         word = open(self.model.path_of("word")).read()
         return {"text": text, "said": os.environ.get("SAID", ""), "model": word, "pid": str(os.getpid())}
 '''
@@ -53,6 +52,14 @@ bentoml.bentos.build(
     python={"lock_packages": False},
 )
 """
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 class Tenant:
@@ -108,6 +115,10 @@ class Tenant:
         if said := given.pop("said", None):
             given["envs"] = [{"name": "SAID", "value": said}]
         return self.deployments.update(self.parameters(name=name, **given))
+
+    def names(self) -> list[str]:
+        """Of all deployments."""
+        return [one.name for one in self.deployments.list()]
 
     def status(self, name: str) -> str:
         """Its status now."""

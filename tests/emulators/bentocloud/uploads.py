@@ -15,7 +15,7 @@ from starlette.routing import Route
 from tests.emulators.bentocloud.faults import Refusal
 from tests.emulators.bentocloud.shapes import Json, page
 from tests.emulators.bentocloud.shelf import KINDS, Artifact, Kind
-from tests.emulators.bentocloud.site import Handler, Site, guarded, hang_up, text
+from tests.emulators.bentocloud.site import Handler, Site, hang_up, routes, text
 
 
 @dataclass(frozen=True)
@@ -36,30 +36,29 @@ class Uploads:
 
     def routes(self) -> list[Route]:
         """Of the API, and of the storage behind it."""
-        routes = [route for kind in KINDS for route in self._of(kind)]
-        for method, operation, handler in (
-            ("PUT", "put_object", self._put_object),
-            ("GET", "get_object", self._get_object),
-        ):
-            guard = guarded(self._site, operation, handler, signed=True)
-            routes.append(Route("/storage/{signature}", guard, methods=[method]))
-        return routes
+        storage = "/storage/{signature}"
+        signed = [
+            ("PUT", storage, "put_object", self._put_object),
+            ("GET", storage, "get_object", self._get_object),
+        ]
+        stores = [route for kind in KINDS for route in self._of(kind)]
+        return [*stores, *routes(self._site, signed, signed=True)]
 
     def _of(self, kind: Kind) -> list[Route]:
         repositories = f"/api/v1/{kind}_repositories"
         versions = repositories + f"/{{name}}/{kind}s"
         one = versions + "/{version}"
         said: list[tuple[str, str, str, Handler]] = [
-            ("GET", repositories, f"get_{kind}_repositories_list", self._for(kind, self._repositories)),
-            ("POST", repositories, f"create_{kind}_repository", self._for(kind, self._add_repository)),
-            ("GET", repositories + "/{name}", f"get_{kind}_repository", self._for(kind, self._repository)),
-            ("GET", versions, f"list_{kind}s", self._for(kind, self._versions)),
-            ("POST", versions, f"create_{kind}", self._for(kind, self._add)),
-            ("GET", one, f"get_{kind}", self._for(kind, self._get)),
-            ("PATCH", one, f"update_{kind}", self._for(kind, self._update)),
-            ("GET", f"/api/v1/{kind}s", f"get_{kind}s_list", self._for(kind, self._all)),
-            ("PUT", one + "/upload", f"upload_{kind}", self._for(kind, self._upload)),
-            ("GET", one + "/download", f"download_{kind}", self._for(kind, self._download)),
+            ("GET", repositories, f"get_{kind}_repositories_list", self._repositories),
+            ("POST", repositories, f"create_{kind}_repository", self._add_repository),
+            ("GET", repositories + "/{name}", f"get_{kind}_repository", self._repository),
+            ("GET", versions, f"list_{kind}s", self._versions),
+            ("POST", versions, f"create_{kind}", self._add),
+            ("GET", one, f"get_{kind}", self._get),
+            ("PATCH", one, f"update_{kind}", self._update),
+            ("GET", f"/api/v1/{kind}s", f"get_{kind}s_list", self._all),
+            ("PUT", one + "/upload", f"upload_{kind}", self._upload),
+            ("GET", one + "/download", f"download_{kind}", self._download),
         ]
         for word, operation, step in (
             ("start_upload", f"start_upload_{kind}", self._start),
@@ -70,11 +69,11 @@ class Uploads:
             ("presign_multipart_upload_url", f"presign_{kind}_multipart_upload_url", self._presign_part),
             ("complete_multipart_upload", f"complete_{kind}_multipart_upload", self._join_parts),
         ):
-            said.append(("PATCH", f"{one}/{word}", operation, self._for(kind, step)))
-        return [
-            Route(path, guarded(self._site, operation, handler), methods=[method])
-            for method, path, operation, handler in said
-        ]
+            said.append(("PATCH", f"{one}/{word}", operation, step))
+        return routes(
+            self._site,
+            [(method, path, operation, self._for(kind, step)) for method, path, operation, step in said],
+        )
 
     @staticmethod
     def _for(kind: Kind, step: Handler) -> Handler:
