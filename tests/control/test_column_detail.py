@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from taxiway.control import views
-from taxiway.control.api import silence_alert
+from taxiway.control.api import silence_alert, unsilence_alert
 from taxiway.control.column_detail import column_detail, column_history
 from taxiway.control.ledger import ledger, now
 from taxiway.control.tables import AlertRow, EndpointRow, WindowRow
-from taxiway.errors import InputError, NotFoundError
+from taxiway.errors import ConflictError, InputError, NotFoundError
 from taxiway.monitoring import profiles
 from tests.monitoring.weather import of_month, seattle
 
@@ -112,5 +112,9 @@ def test_an_alert_tells_its_window_and_can_be_silenced(windows: list[datetime]) 
     silence_alert(alert["id"], seconds=3600)
     [alert] = views.alerts("rain")
     assert datetime.fromisoformat(alert["silenced_until"]) > now() + timedelta(minutes=59)
+    unsilence_alert(alert["id"])
+    assert views.alerts("rain")[0]["silenced_until"] is None
+    with pytest.raises(ConflictError, match="together with others"):
+        unsilence_alert(alert["id"])
     with pytest.raises(NotFoundError):
         silence_alert(4711, seconds=60)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from taxiway.control import apprising, messages, notices, outbox, rules, senders, sinks
+from taxiway.control import apprising, hosts, messages, notices, outbox, rules, senders, sinks
 from taxiway.control.delivery import Delivery
 from taxiway.control.ledger import Ledger
 from taxiway.control.tables import DeliveryRow, RuleRow
@@ -166,6 +166,25 @@ def test_alertmanager_never_gets_an_end_before_the_beginning() -> None:
     began = outbox._test(DeliveryRow(id=1, sink="am", kind="test", created=NOW))
     body = messages.as_alertmanager(began, ends=NOW - timedelta(hours=1))  # the clock was set back
     assert body["startsAt"] <= body["endsAt"]
+
+
+@in_sqlite
+def test_a_name_that_leads_elsewhere_once_it_was_looked_at_is_sent_nothing(
+    book: Ledger, postman: Delivery, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(book, url=receiver.url)
+    hold(book, DRIFT)
+    monkeypatch.setattr(senders, "insist_open", lambda parts: None)  # the look, at which it led elsewhere
+    monkeypatch.setattr(hosts, "_OF_CLOUDS", frozenset({"127.0.0.1"}))
+    deliver(postman)
+    assert receiver.received == []
+    assert "where clouds keep credentials" in sink(book).error
+
+
+def test_a_name_that_leads_elsewhere_meanwhile_is_refused_to_apprise_too() -> None:
+    resolve = apprising._open_only(lambda host, port: [(2, 1, 6, "", ("169.254.169.254", port))])
+    with pytest.raises(OSError, match="where clouds keep credentials"):
+        resolve("looked-at.example", 80)
 
 
 @in_sqlite

@@ -61,6 +61,7 @@ _module(
     model_detail=lambda name, version: _find("models", f"{name}:{version}"),
 )
 _actions = ("promote", "rollback", "start_shadow", "stop_shadow", "acknowledge", "silence_alert")
+_actions += ("unsilence_alert",)
 _module("taxiway.control.api", **{name: _record(name) for name in _actions})
 _module("taxiway.control.agent_process", start=_record("start"), stop=_record("stop"))
 

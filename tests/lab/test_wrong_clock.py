@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
-from taxiway.control import alerting, views
+from taxiway.control import alerting, readings, views
 from taxiway.control.column_detail import column_detail, column_history
 from taxiway.control.ledger import ledger, now
 from taxiway.control.stoppages import Stoppages
 from taxiway.control.tables import EndpointRow, WindowRow
 from taxiway.lab.attention import attention
 from taxiway.lab.report import hidden_detail
+from taxiway.monitoring.rulebook import evaluate
 from taxiway.packaging import registry
 from tests.control.rows import endpoint_row
 from tests.lab.replayed import replay
@@ -55,6 +57,12 @@ def test_a_window_that_has_not_begun_is_said_and_is_nowhere_the_newest(rain: End
         seen = alerting.context(session, rain, model)
     assert max(window.start for window in seen.drift).year == 2013
     assert {window.start.year for window in seen.readings} == {2013}
+    (wrong,) = [one for one in evaluate(seen) if one.rule == "clock_ahead"]
+    assert wrong.value == 31
+    assert wrong.detail.startswith("31 predictions have a time that has not come yet, as late as Jan 2100")
+    later = replace(seen, now=now() + timedelta(days=30))
+    assert "clock_ahead" not in {one.rule for one in evaluate(later)}
+    assert {window.year for window in readings.drift("rain")["window"]} == {2013}
 
     assert column_detail("rain", "temp_max")["window"].startswith("2013-03")
     assert column_detail("rain", "temp_max", LATE.isoformat())["window"].startswith("2100")

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from taxiway.control.tables import GRACE, WindowRow
+from taxiway.monitoring.context import Ahead
 
 
 def begun(moment: datetime) -> ColumnElement[bool]:
@@ -15,15 +16,19 @@ def begun(moment: datetime) -> ColumnElement[bool]:
     return WindowRow.start <= moment + GRACE
 
 
-def told(session: Session, endpoint: str, moment: datetime) -> str | None:
-    """Say in a sentence how many predictions are in windows that have not begun; None if none is."""
+def find(session: Session, endpoint: str, moment: datetime) -> Ahead | None:
+    """Give the predictions that are in windows that have not begun; None if none is."""
     mine = (WindowRow.endpoint == endpoint, WindowRow.role == "live", ~begun(moment))
-    counted = select(func.sum(WindowRow.rows), func.max(WindowRow.start)).where(*mine)
-    rows, last = session.execute(counted).one()
+    counted = select(func.sum(WindowRow.rows), func.max(WindowRow.start), func.max(WindowRow.updated)).where(
+        *mine
+    )
+    rows, last, came = session.execute(counted).one()
     if not rows:
         return None
-    many = "1 prediction has" if rows == 1 else f"{rows:,} predictions have"
-    return (
-        f"{many} a time that has not come yet, as late as {last:%b %Y}: is a clock wrong? "
-        "What is of such a time is kept, but left out of what is shown and judged."
-    )
+    return Ahead(rows, last, came)
+
+
+def told(session: Session, endpoint: str, moment: datetime) -> str | None:
+    """Say of them in a sentence how many there are; None if there is none."""
+    found = find(session, endpoint, moment)
+    return None if found is None else found.said

@@ -99,6 +99,7 @@ def context(session: Session, row: EndpointRow, model: Model) -> Context:
         concept=known.state if (known := session.get(ConceptRow, (row.name, row.live))) else None,
         baseline=_baseline(model, row),
         losses=_losses(session, row.name),
+        ahead=ahead.find(session, row.name, now()),
         outputs=frozenset(output.name for output in model.manifest.outputs),
         now=now(),
     )

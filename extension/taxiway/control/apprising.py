@@ -11,10 +11,14 @@ import json
 import logging
 import resource
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import suppress
 from typing import Any, Literal, TypedDict
+
+from taxiway.control.hosts import insist_open_host
+from taxiway.errors import InputError
 
 Mood = Literal["info", "success", "warning", "failure"]
 
@@ -66,10 +70,26 @@ def main() -> None:
     logging.getLogger("apprise").addHandler(said)
     logging.getLogger("apprise").propagate = False
     signal.setitimer(signal.ITIMER_REAL, START_SECONDS)  # if the agent is gone, nobody else would end it
+    socket.getaddrinfo = _open_only(socket.getaddrinfo)
     import apprise
 
     wrong = "" if _notify(apprise, message) else " ".join(said.words) or "It did not take the message."
     json.dump({"wrong": wrong[:2000]}, sys.stdout)
+
+
+def _open_only(resolve: Any) -> Any:
+    """Refuse what a name has come to lead to since its address was looked at."""
+
+    def resolved(*arguments: Any, **named: Any) -> Any:
+        found = resolve(*arguments, **named)
+        try:
+            for *_, address in found:
+                insist_open_host(str(address[0]))
+        except InputError as error:
+            raise OSError(str(error)) from None
+        return found
+
+    return resolved
 
 
 def _notify(apprise: Any, message: Message) -> bool:

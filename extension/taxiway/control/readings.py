@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from taxiway.control import desired, parts
-from taxiway.control.ledger import ledger
+from taxiway.control.ahead import begun
+from taxiway.control.ledger import ledger, now
 from taxiway.control.tables import ConceptRow, WindowRow
 from taxiway.control.views import main_metric
 from taxiway.errors import ConflictError
@@ -174,12 +175,13 @@ def shadow_report(endpoint: str) -> ShadowReport:
 
 
 def _windows(endpoint: str) -> list[WindowRow]:
+    """Give the windows that have begun, oldest first."""
     with ledger().reading() as session:
         desired.get(session, endpoint)
         return list(
             session.scalars(
                 select(WindowRow)
-                .where(WindowRow.endpoint == endpoint)
+                .where(WindowRow.endpoint == endpoint, begun(now()))
                 .order_by(WindowRow.start, WindowRow.model)
             )
         )

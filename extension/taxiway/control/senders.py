@@ -9,11 +9,12 @@ import json
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from taxiway.control import apprising, messages
 from taxiway.control.apprising import Mood
-from taxiway.control.hosts import insist_open
+from taxiway.control.hosts import insist_open, insist_open_host
 from taxiway.control.messages import Notice
 from taxiway.control.sinks import SinkSpec, check_address, read_secret
 from taxiway.errors import TaxiwayError
@@ -125,13 +126,20 @@ async def _post(url: str, body: bytes, headers: dict[str, str], seconds: float) 
     """Post, and give the status and ``Retry-After``; a time-out of httpx is one of each read, not of all."""
     import httpx
 
+    connected = {"trace": _insist_still_open}
     async with (
         asyncio.timeout(seconds),
         httpx.AsyncClient(timeout=seconds, follow_redirects=False) as client,
         # only the head of the answer is read: a receiver may send as much as it likes
-        client.stream("POST", url, content=body, headers=headers) as answer,
+        client.stream("POST", url, content=body, headers=headers, extensions=connected) as answer,
     ):
         return answer.status_code, answer.headers.get("retry-after", "")
+
+
+async def _insist_still_open(event: str, info: dict[str, Any]) -> None:
+    """Ask, before anything is sent, that the host's name has not led elsewhere since it was looked at."""
+    if event == "connection.connect_tcp.complete":
+        insist_open_host(str(info["return_value"].get_extra_info("server_addr")[0]))
 
 
 def signed(key: str, body: bytes, timestamp: int) -> dict[str, str]:

@@ -62,7 +62,7 @@ def silence(
     begins = starts or now()
     with ledger.transaction() as session:
         row = SilenceRow(
-            matcher={name: value for name, value in asdict(matcher).items() if value},
+            matcher=_definition(matcher),
             starts=begins,
             ends=None if schedule is not None else begins + lasting,
             schedule=asdict(schedule) if schedule is not None else None,
@@ -101,6 +101,28 @@ def end(ledger: Ledger, number: int, *, by: str) -> None:
         record(session, "silence ended", f"Alerts{_of(row)} are told again.", by=by, silence=number)
 
 
+def end_of(ledger: Ledger, matcher: Matcher, *, by: str) -> None:
+    """End the silences that cover exactly this, but for maintenance windows.
+
+    Raises
+    ------
+    ConflictError
+        There is none, so that whatever silences it covers more.
+    """
+    exact = _definition(matcher)
+    with ledger.reading() as session:
+        moment = now()
+        mine = [row for row in session.scalars(select(SilenceRow)) if row.matcher == exact and row.ends]
+        numbers = [row.id for row in mine if row.ends and row.ends > moment]
+    if not numbers:
+        raise ConflictError(
+            "It is silenced together with others.",
+            hint="`taxiway alerts silences` lists by what, `taxiway alerts unsilence NUMBER` ends it.",
+        )
+    for number in numbers:
+        end(ledger, number, by=by)
+
+
 def listed(ledger: Ledger, *, include_ended: bool = False) -> list[dict[str, Any]]:
     """List the silences, newest first."""
     moment = now()
@@ -121,6 +143,10 @@ def listed(ledger: Ledger, *, include_ended: bool = False) -> list[dict[str, Any
         for row in rows
         if include_ended or row.ends is None or row.ends > moment
     ]
+
+
+def _definition(matcher: Matcher) -> dict[str, str]:
+    return {name: value for name, value in asdict(matcher).items() if value}
 
 
 def _silence(row: SilenceRow) -> Silence:

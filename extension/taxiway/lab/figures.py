@@ -59,7 +59,7 @@ def drift_map(detail: Json, *, choose: bool = False, columns: int = MOST_COLUMNS
     more = _more(left, "columns, which moved less") if left else ""
     if len(windows) > len(shown):
         more += f'<p class="quiet">{len(windows) - len(shown)} earlier windows are not drawn.</p>'
-    return f'<p class="quiet">{HEAT}</p><div class="wide" tabindex="0">{picture}</div>{more}'
+    return f'<p class="quiet">{HEAT}</p><div class="wide newest" tabindex="0">{picture}</div>{more}'
 
 
 def moved(detail: Json) -> list[Json]:
@@ -171,8 +171,8 @@ def performance(detail: Json) -> str:
     ]
     listed = table(("Window", "Model", metric.capitalize(), "Outcomes", "Coverage", "Estimated"), rows)
     return (
-        f'<div class="wide" tabindex="0">{picture}</div><p class="quiet">{key}</p>'
-        f'<p>Predictions with an outcome:</p><div class="wide">{bars}</div>'
+        f'<div class="wide newest" tabindex="0">{picture}</div><p class="quiet">{key}</p>'
+        f'<p>Predictions with an outcome:</p><div class="wide newest">{bars}</div>'
         f"<details><summary>As a table</summary>{listed}</details>"
     )
 
@@ -192,7 +192,7 @@ def multivariate(detail: Json) -> str:
     by = f" It tells them apart most by {listed}." if listed else ""
     said = f"In {chart[-1].label}: {found[-1].get('text') or amount(found[-1].get('auc'))}.{by}"
     scale = '<p class="quiet">0.5: alike; 1: nothing in common.</p>'
-    return f'{scale}<div class="wide">{picture}</div><p>{text(said)}</p>'
+    return f'{scale}<div class="wide newest">{picture}</div><p>{text(said)}</p>'
 
 
 def _cell(name: str, place: str, drift: Json | None, key: str) -> svg.Cell:

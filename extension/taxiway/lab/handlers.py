@@ -248,7 +248,7 @@ class ComparisonHandler(TaxiwayHandler):
 
 
 class SilenceHandler(TaxiwayHandler):
-    """Silence an alert."""
+    """Silence an alert, and end that."""
 
     @web.authenticated
     @authorized
@@ -259,6 +259,12 @@ class SilenceHandler(TaxiwayHandler):
         if not isinstance(seconds, int | float) or not 1 <= seconds <= MOST_SILENT_SECONDS:
             raise web.HTTPError(400, 'The body must be {"seconds": ...}, a year at most.')
         await self.answer(self.service.silence(int(alert), float(seconds)))
+
+    @web.authenticated
+    @authorized
+    async def delete(self, alert: str) -> None:
+        """Tell of it again."""
+        await self.answer(self.service.unsilence(int(alert)))
 
 
 class AgentHandler(TaxiwayHandler):

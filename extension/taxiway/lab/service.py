@@ -116,6 +116,10 @@ class Service:
         """Tell nobody of an alert for so long."""
         await self._call(_API, "silence_alert", alert, seconds=seconds)
 
+    async def unsilence(self, alert: int) -> None:
+        """Tell of an alert again."""
+        await self._call(_API, "unsilence_alert", alert)
+
     async def start_agent(self) -> None:
         """Start the agent."""
         await self._call(_AGENT, "start")

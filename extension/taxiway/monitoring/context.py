@@ -36,6 +36,7 @@ DEFAULT_RULES: dict[str, str] = {
     "slice_gap": "a slice that fares worse than the rest",
     "shadow_errors": "a shadow that fails",
     "predictions_lost": "a prediction log without room",
+    "clock_ahead": "predictions of a time that has not come yet",
     "no_predictions": "an endpoint that nobody asks any more",
     "log_stopped": "a prediction log that nobody writes or reads",
     "monitor_stopped": "a monitor that keeps stopping",
@@ -160,6 +161,24 @@ class LogLosses:
 
 
 @dataclass(frozen=True, slots=True)
+class Ahead:
+    """How many predictions have a time that has not come yet, the last of these, and when they came, UTC."""
+
+    rows: int
+    last: datetime
+    came: datetime
+
+    @property
+    def said(self) -> str:
+        """The same as a sentence."""
+        many = "1 prediction has" if self.rows == 1 else f"{self.rows:,} predictions have"
+        return (
+            f"{many} a time that has not come yet, as late as {self.last:%b %Y}: is a clock wrong? "
+            "What is of such a time is kept, but left out of what is shown and judged."
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """All that the rules look at, for one endpoint.
 
@@ -191,6 +210,7 @@ class Context:
     baseline: Baseline | None = None
     shadow: ShadowHealth | None = None
     losses: LogLosses | None = None
+    ahead: Ahead | None = None
     outputs: frozenset[str] = frozenset()
     now: datetime | None = None
     thresholds: Thresholds = field(default_factory=Thresholds)

@@ -64,6 +64,7 @@ def evaluate(context: Context) -> list[Firing]:
     """Give every default rule that holds, the most severe first; one firing for a fingerprint."""
     firings = [
         *_losses(context),
+        *_ahead(context),
         *_schema(context),
         *_drift(context),
         *_performance(context),
@@ -282,6 +283,22 @@ def _losses(context: Context) -> Iterator[Firing]:
         f"From {losses.first:%Y-%m-%d %H:%M:%S} to {losses.last:%Y-%m-%d %H:%M:%S} UTC. Requests are "
         "answered all the same, but these are not monitored. Free the disk, or give the spool more.",
         value=float(losses.count),
+    )
+
+
+def _ahead(context: Context) -> Iterator[Firing]:
+    ahead = context.ahead
+    if ahead is None:
+        return
+    if context.now is not None and context.now - ahead.came > context.thresholds.schema_hold:
+        return
+    yield firing(
+        context.endpoint,
+        "clock_ahead",
+        "warning",
+        f"Predictions of {context.endpoint} have a time that has not come yet",
+        ahead.said,
+        value=float(ahead.rows),
     )
 
 
