@@ -27,7 +27,11 @@ class Endpoint:
         await answer(scope, receive, send)
 
 
-@bentoml.service(name="@NAME@", workers=1, traffic={"timeout": 60})
+# A line for each request would bury all others, and the prediction log has every one of them
+QUIET = {"access": {"enabled": False}}
+
+
+@bentoml.service(name="@NAME@", workers=1, traffic={"timeout": 60}, logging=QUIET)
 class Service:
     """Answers predictions with the Model of exactly this Bento."""
 
