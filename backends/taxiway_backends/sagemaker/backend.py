@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -23,18 +21,21 @@ from taxiway.backends import (
     Status,
 )
 from taxiway.errors import NotFoundError, RequestError
+from taxiway_backends.cloud import wishes
+from taxiway_backends.cloud.collecting import collect
+from taxiway_backends.cloud.folder import EndpointFolder
 from taxiway_backends.sagemaker import (
     asking,
     checking,
     choices,
-    collecting,
     design,
     log,
     observation,
     scaling,
 )
 from taxiway_backends.sagemaker.account import Native
-from taxiway_backends.sagemaker.choices import Choices
+from taxiway_backends.sagemaker.choices import PLACE, Choices
+from taxiway_backends.sagemaker.collecting import PredictionLog
 from taxiway_backends.sagemaker.design import Design
 from taxiway_backends.sagemaker.place import Place
 from taxiway_backends.sagemaker.refusals import AwsError
@@ -106,8 +107,8 @@ class SageMakerBackend:
     def plan(self, spec: EndpointSpec) -> Plan:
         """Say what ``apply`` would change and what it will cost."""
         chosen = choices.read(spec.settings)
-        design.check_name(spec.name)
-        design.check_routing(spec.routing)
+        wishes.check_name(spec.name, PLACE)
+        wishes.check_routing(spec.routing)
         lacks = design.find_lacks(spec, chosen)
         if lacks:
             return Plan((), lacks)
@@ -127,12 +128,12 @@ class SageMakerBackend:
         The first deploy of an environment builds and pushes its image, which takes a minute or more.
         """
         chosen = choices.read(spec.settings)
-        design.check_name(spec.name)
-        design.check_routing(spec.routing)
+        wishes.check_name(spec.name, PLACE)
+        wishes.check_routing(spec.routing)
         place = self._place(chosen.region, chosen.bucket)
         with place.kept_fresh():
             wanted = self._design(place, spec, chosen)
-            self._remember(spec.name, chosen)
+            self._folder(spec.name).remember({"region": chosen.region, "bucket": chosen.bucket})
             self._rollout(place).apply(wanted, spec.routing, token)
         return self._seen_after(spec.ref)
 
@@ -155,7 +156,7 @@ class SageMakerBackend:
                 raise NotFoundError(
                     f"There is no endpoint {ref.name!r} on SageMaker.", hint="Deploy it first."
                 )
-            design.check_routing(routing)
+            wishes.check_routing(routing)
             wanted = before.routed(routing)
             if place.images.is_ours(before.image):
                 wanted = replace(wanted, image=place.images.uri(routing.live.path, gpu=before.gpu))
@@ -199,7 +200,7 @@ class SageMakerBackend:
         """Bring what the containers shipped to S3 into ``folder``; give the number of segments."""
         place = self._find(ref.name)
         with place.kept_fresh():
-            return collecting.collect(place.storage, ref.name, folder)
+            return collect(PredictionLog(place.storage, ref.name), folder)
 
     def ask(
         self, ref: EndpointRef, body: bytes, headers: Mapping[str, str]
@@ -286,23 +287,12 @@ class SageMakerBackend:
 
     def _find(self, name: str) -> Place:
         """Give the place of an endpoint that was applied from here, or else that of the environment."""
-        design.check_name(name)
-        try:
-            said = json.loads(self._folder(name, "place.json").read_bytes())
-        except (OSError, ValueError):
-            said = {}
+        wishes.check_name(name, PLACE)
+        said = self._folder(name).recall()
         return self._place(said.get("region", ""), said.get("bucket", ""))
 
-    def _remember(self, name: str, chosen: Choices) -> None:
-        """Write down where an endpoint is, for those who only know its name."""
-        path = self._folder(name, "place.json")
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        staged = path.with_name(f".place.{os.getpid()}.{threading.get_ident()}")
-        staged.write_text(json.dumps({"region": chosen.region, "bucket": chosen.bucket}))
-        staged.replace(path)
-
     def _spool(self, name: str) -> Path:
-        return self._folder(name, "spool")
+        return self._folder(name).spool
 
-    def _folder(self, name: str, part: str) -> Path:
-        return self.home / "run" / "sagemaker" / name / part
+    def _folder(self, name: str) -> EndpointFolder:
+        return EndpointFolder(self.home, self.name, name)

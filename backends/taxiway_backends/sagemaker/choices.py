@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from taxiway.errors import InputError
+from taxiway_backends.cloud import wishes
 
+PLACE = "SageMaker"
 MODES = ("realtime", "serverless", "async")
 SHADOWS = ("mirror", "native")
 #: SageMaker's instances with a GPU that serve ONNX models.
@@ -80,22 +81,16 @@ def read(given: Mapping[str, Any]) -> Choices:
         A key is not known, or its value cannot be.
     """
     known = {field.name: field for field in fields(Choices)}
-    for key in given:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            meant = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(sorted(known))}."
-            raise InputError(f"SageMaker has no setting {key!r}.", hint=meant)
+    wishes.refuse_unknown(given, known, PLACE)
     values: dict[str, Any] = {}
     for key, value in given.items():
         default = known[key].default
         if key == "autoscale":
             values[key] = _range(value)
         elif isinstance(default, int):
-            values[key] = _number(key, value)
-        elif not isinstance(value, str):
-            raise InputError(f"The setting {key} cannot be {value!r}.", hint="Give a text.")
+            values[key] = wishes.whole_number(key, value)
         else:
-            values[key] = value
+            values[key] = wishes.text(key, value)
     choices = Choices(**values)
     _check(choices)
     return choices
@@ -139,12 +134,6 @@ def _check(choices: Choices) -> None:
 def is_gpu(instance_type: str) -> bool:
     """Tell whether an instance type has a GPU."""
     return instance_type.startswith(_GPU)
-
-
-def _number(key: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InputError(f"The setting {key} cannot be {value!r}.", hint="Give a whole number.")
-    return value
 
 
 def _range(value: Any) -> tuple[int, int] | None:

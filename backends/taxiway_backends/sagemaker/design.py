@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shlex
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from taxiway.backends import Bake, EndpointRef, EndpointSpec, ModelRef, Resources, Routing
-from taxiway.errors import InputError, NotFoundError, UnsupportedError
+from taxiway.backends import Bake, EndpointRef, EndpointSpec, Routing
+from taxiway.errors import UnsupportedError
+from taxiway_backends.cloud import wishes
 from taxiway_backends.sagemaker import choices as choosing
 from taxiway_backends.sagemaker import prices
 from taxiway_backends.sagemaker.choices import Choices
@@ -21,7 +21,6 @@ SHADOW_VARIANT = "Shadow"
 _STILL = (
     "Between requests a serverless container stands still, and so does the shipping of its prediction log."
 )
-_NAME = re.compile(r"[a-z0-9](-?[a-z0-9]){0,39}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,27 +167,6 @@ def design_key(endpoint: str, digest: str) -> str:
     return f"{designs_prefix(endpoint)}{digest}.json"
 
 
-def check_name(name: str) -> None:
-    """Refuse what cannot be an endpoint's name here."""
-    if _NAME.fullmatch(name) is None or len(name) > 40:
-        raise InputError(
-            f"{name!r} cannot be an endpoint's name on SageMaker.",
-            hint="Use up to 40 lower-case letters, digits and single hyphens.",
-        )
-
-
-def check_routing(routing: Routing) -> None:
-    """Refuse Models that have no files."""
-    for model in filter(None, (routing.live, routing.shadow)):
-        require_files(model)
-
-
-def require_files(model: ModelRef) -> None:
-    """Raise NotFoundError where a Model has no files."""
-    if not (model.path / "model.json").is_file():
-        raise NotFoundError(f"{model.tag} has no files in {model.path}.", hint="Package the model again.")
-
-
 def instance_type(spec: EndpointSpec, chosen: Choices) -> str:
     """Name the type of the instances; empty for a serverless endpoint."""
     if chosen.mode == "serverless":
@@ -213,18 +191,15 @@ def design(
     UnsupportedError
         SageMaker cannot do something of it.
     """
-    check_name(spec.name)
-    if spec.workers < 1:
-        raise InputError("An endpoint needs at least one worker.", hint="Set workers to 1 or more.")
-    check_routing(spec.routing)
+    wishes.check_name(spec.name, choosing.PLACE)
+    wishes.check_workers(spec)
+    wishes.check_routing(spec.routing)
     if lacks := find_lacks(spec, chosen):
         raise UnsupportedError(
             f"SageMaker cannot do this: {lacks[0]}.", hint="Leave it out, or deploy elsewhere."
         )
     serverless = chosen.mode == "serverless"
-    options = [
-        word for kind_action in sorted(spec.policies.items()) for word in ("--policy", "=".join(kind_action))
-    ]
+    options = shlex.split(wishes.serving_options(spec.policies))
     if spec.device != "auto":  # a GPU that is demanded is paid for: a CPU does not stand in for it
         options += ["--device", "cuda" if spec.device == "gpu" else "cpu"]
     instances = 1 if serverless else spec.workers
@@ -258,15 +233,7 @@ def design(
 
 def find_lacks(spec: EndpointSpec, chosen: Choices) -> tuple[str, ...]:
     """Say what of a spec SageMaker cannot give."""
-    lacks = []
-    if spec.device not in ("auto", "cpu", "gpu"):
-        raise InputError(f"There is no device {spec.device!r}.", hint="Name auto, cpu or gpu.")
-    if spec.limits != Resources():
-        lacks.append("limits: choose another instance_type instead")
-    if spec.uds or spec.tls or spec.host not in ("", "127.0.0.1", "localhost"):
-        lacks.append("host, uds and tls: SageMaker decides where it listens")
-    if spec.token_hash:
-        lacks.append("a token: clients sign with AWS credentials")
+    lacks = wishes.lacks_of_clouds(spec, choosing.PLACE, "clients sign with AWS credentials")
     if spec.device == "gpu" and chosen.mode == "serverless":
         lacks.append("device gpu: a serverless endpoint has none")
     elif spec.device == "gpu" and chosen.instance_type and not choosing.is_gpu(chosen.instance_type):

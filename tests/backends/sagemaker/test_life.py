@@ -14,10 +14,11 @@ import pytest
 from taxiway.backends import Bake, EndpointRef, EndpointSpec, Status
 from taxiway.monitoring import log as prediction_log
 from taxiway.serving.spool import list_segments, read_segment
-from taxiway_backends.sagemaker import choices, collecting, prices
+from taxiway_backends.cloud.collecting import JOURNAL, Journal, collect
+from taxiway_backends.sagemaker import choices, prices
 from taxiway_backends.sagemaker.account import Account
 from taxiway_backends.sagemaker.choices import Choices
-from taxiway_backends.sagemaker.collecting import collect
+from taxiway_backends.sagemaker.collecting import PredictionLog
 from taxiway_backends.sagemaker.images import MACHINES
 from taxiway_backends.sagemaker.place import Place
 from tests.backends.sagemaker.conftest import MINE, Cut, Endpoint
@@ -61,7 +62,7 @@ def test_each_prediction_is_collected_once_and_after_destroy_the_account_is_empt
     )
     # Killed after a segment got its name and before its object was removed: it is not brought again
     with monkeypatch.context() as killed:
-        killed.setattr(collecting.Storage, "delete", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        killed.setattr(PredictionLog, "delete", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             endpoint.backend.collect(endpoint.ref, seen.spool)
     for path in list_segments(seen.spool):
@@ -138,12 +139,13 @@ def test_a_segment_that_was_staged_is_brought_to_its_name(endpoint: Endpoint, tm
     key = "taxiway/iris/spool/live-a-1.spool"
     place.storage.client.put_object(Bucket=place.storage.bucket, Key=key, Body=b"TWSPOOL1")
     # Killed between the journal and the name
-    journal = collecting.Journal(tmp_path / collecting.JOURNAL)
+    journal = Journal(tmp_path / JOURNAL)
     (tmp_path / ".live-a-1.spool.staged").write_bytes(b"TWSPOOL1")
     journal.add("live-a-1.spool")
-    assert collect(place.storage, "iris", tmp_path) == 1
+    shelf = PredictionLog(place.storage, "iris")
+    assert collect(shelf, tmp_path) == 1
     assert [path.name for path in list_segments(tmp_path)] == ["live-a-1.spool"]
-    assert collect(place.storage, "iris", tmp_path) == 0
+    assert collect(shelf, tmp_path) == 0
 
 
 def test_a_native_shadow_variant_is_a_second_fleet_with_the_same_prediction_ids(endpoint: Endpoint) -> None:
@@ -196,7 +198,7 @@ def test_a_plan_tells_what_an_update_costs_beside(endpoint: Endpoint) -> None:
 def test_an_update_behind_alarms_is_sent_back_when_one_sounds(endpoint: Endpoint) -> None:
     endpoint.start(bake=Bake(seconds=2000.0))
     endpoint.backend.route(endpoint.ref, endpoint.routing(1), token="next")
-    assert endpoint.account.account()["alarms"] == ["taxiway-iris-errors"]
+    assert "taxiway-iris-errors" in endpoint.account.account()["alarms"]
     endpoint.account.client("cloudwatch").set_alarm_state(
         AlarmName="taxiway-iris-errors", StateValue="ALARM", StateReason="planted"
     )
