@@ -25,16 +25,20 @@ const MEANINGS = new Map([
   ['prediction_drift', 'The Model predicts otherwise than it did on the reference.'],
   ['performance_drop', 'With the outcomes that came, the Model is worse than it was, by more than chance.'],
   [
-    'estimated_performance_drop',
+    'estimated_drop',
     'The predictions alone suggest that the Model is worse than it was; no outcome says so yet.'
   ],
   ['concept_drift', 'The errors of the Model have changed: what it learned may no longer hold.'],
   ['slice_gap', 'For some rows the Model is worse than for the rest, by more than chance.'],
   ['shadow_errors', 'The shadow fails on requests that the live Model answers.'],
   ['predictions_lost', 'Predictions were answered but could not be written down; the windows lack them.'],
+  [
+    'clock_ahead',
+    'A clock is wrong, the endpoint’s or a client’s: what is of such a time is kept, but not judged.'
+  ],
   ['monitor_stopped', 'Nothing is watched at present.'],
   ['log_stopped', 'The endpoint answers, but no prediction arrives in the log.'],
-  ['sink_failing', 'Alerts cannot be delivered to where they should go.']
+  ['sink_failed', 'Alerts cannot be delivered to where they should go.']
 ]);
 
 /** What the rule of an alert means; empty for a rule of the user’s own. */

@@ -111,6 +111,11 @@ export class Api {
     return this.post({ seconds }, 'alerts', String(alert), 'silence');
   }
 
+  /** It is told again. */
+  async unsilence(alert: number): Promise<void> {
+    await this.request({ method: 'DELETE' }, 'alerts', String(alert), 'silence');
+  }
+
   startAgent(): Promise<void> {
     return this.post({}, 'agent', 'start');
   }

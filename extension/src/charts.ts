@@ -218,6 +218,18 @@ export function heatMapSpec(
   };
 }
 
+/** Windows from left to right, each in its place although it has no value. */
+export function windowsOnX(windows: readonly string[]): PartialJSONObject {
+  return {
+    field: 'window',
+    type: 'ordinal',
+    sort: [...windows],
+    scale: { domain: [...windows] },
+    title: null,
+    axis: windowAxis()
+  };
+}
+
 export function windowAxis(): PartialJSONObject {
   return { labelAngle: 0, labelOverlap: 'parity', labelSeparation: 8, labelBound: true, ticks: false };
 }

@@ -18,6 +18,8 @@ export const CommandIds = {
   acknowledge: 'taxiway:acknowledge-alert',
   /** `id`, `seconds` */
   silence: 'taxiway:silence-alert',
+  /** `id` */
+  unsilence: 'taxiway:unsilence-alert',
   /** `left` (a path) or `model`, and `right` (a path); asks for what is missing */
   compareProfiles: 'taxiway:compare-profiles',
   startAgent: 'taxiway:start-agent',

@@ -1,7 +1,7 @@
 /** Vega-Lite 5 specifications of an endpoint's performance: measured, estimated, and how much is labelled. */
 
 import type { PartialJSONObject } from '@lumino/coreutils';
-import { type ChartColors, frame, recentWindows, windowAxis } from './charts';
+import { type ChartColors, frame, recentWindows, windowsOnX } from './charts';
 import { percent, significant, windowLabel, windowPlace } from './format';
 import type { ConceptDrift, MonitoringWindow, Performance, WindowUnit } from './types';
 
@@ -115,14 +115,7 @@ export function scoreSpec(
         ? { orient: 'top', symbolType: 'stroke', symbolStrokeWidth: 2, symbolOpacity: 1, values: domain }
         : null
   };
-  const x = {
-    field: 'window',
-    type: 'ordinal',
-    sort: windows,
-    scale: { domain: windows },
-    title: null,
-    axis: windowAxis()
-  };
+  const x = windowsOnX(windows);
   const dash = {
     field: 'series',
     type: 'nominal',

@@ -31,6 +31,18 @@ export function AlertContext({ alert }: { alert: Alert }): JSX.Element {
         </p>
       ) : null}
       <Facts facts={facts} />
+      {silenced ? (
+        <div className="taxiway-actions">
+          <Button
+            small
+            title="Tell of it again"
+            aria-label={`End the silence: ${alert.title}`}
+            onClick={() => void commands.execute(CommandIds.unsilence, { id: alert.id })}
+          >
+            End the silence
+          </Button>
+        </div>
+      ) : null}
       {alert.state === 'resolved' || silenced ? null : (
         <div className="taxiway-actions" role="group" aria-label={`Silence: ${alert.title}`}>
           <span className="taxiway-note">Silence for</span>

@@ -42,13 +42,14 @@ export const endpointActions: JupyterFrontEndPlugin<void> = {
     add(CommandIds.stopShadow, 'Stop the Shadow of an Endpoint', args => stopShadow(services, args));
     add(CommandIds.acknowledge, 'Acknowledge an Alert', args => acknowledge(services, args));
     add(CommandIds.silence, 'Silence an Alert', args => silence(services, args));
+    add(CommandIds.unsilence, 'End the Silence of an Alert', args => unsilence(services, args));
     add(CommandIds.startAgent, 'Start the Agent', () => startAgent(services));
     add(CommandIds.stopAgent, 'Stop the Agent', () => stopAgent(services));
   }
 };
 
 /** What makes no sense without an alert that it is about. */
-const OF_ONE_ALERT = new Set<string>([CommandIds.acknowledge, CommandIds.silence]);
+const OF_ONE_ALERT = new Set<string>([CommandIds.acknowledge, CommandIds.silence, CommandIds.unsilence]);
 
 type Args = ReadonlyPartialJSONObject;
 
@@ -115,6 +116,12 @@ async function acknowledge({ api }: Services, args: Args): Promise<void> {
 async function silence({ api }: Services, args: Args): Promise<void> {
   if (typeof args.id === 'number' && typeof args.seconds === 'number') {
     await told(api.silence(args.id, args.seconds), 'Silencing the alert…', 'Nobody is told of it meanwhile.');
+  }
+}
+
+async function unsilence({ api }: Services, args: Args): Promise<void> {
+  if (typeof args.id === 'number') {
+    await told(api.unsilence(args.id), 'Ending the silence…', 'The alert is told again.');
   }
 }
 

@@ -1,7 +1,7 @@
 /** Vega-Lite 5 specifications of distributions: of one profile, of two over each other, and over time. */
 
 import type { PartialJSONObject } from '@lumino/coreutils';
-import { type ChartColors, frame, LABEL_LIMIT, PLACE, windowAxis } from '../charts';
+import { type ChartColors, frame, LABEL_LIMIT, PLACE, windowAxis, windowsOnX } from '../charts';
 import { percent, significant, windowLabel } from '../format';
 import type { WindowUnit } from '../types';
 import type { ColumnHistory, Distribution } from './types';
@@ -223,14 +223,7 @@ export function bandSpec(
         ]
   );
   const windows = [...new Set(points.map(point => point.window))];
-  const x = {
-    field: 'window',
-    type: 'ordinal',
-    sort: windows,
-    scale: { domain: windows },
-    title: null,
-    axis: windowAxis()
-  };
+  const x = windowsOnX(windows);
   const type = temporal ? 'temporal' : 'quantitative';
   const y = { type, title: null, scale: { zero: false }, axis: { minExtent: 40, tickCount: 5 } };
   const area = windows.length < 3 ? 'bar' : 'area';
