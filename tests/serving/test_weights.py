@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, onnx_ml_pb2
 
+from taxiway.packaging.frameworks import graph as packaging
 from taxiway.serving.engines import EngineError, open_engine, weights
 
 Array = np.ndarray[Any, Any]
@@ -104,6 +105,16 @@ def in_a_function(model: onnx.ModelProto, tensor: TensorProto) -> None:
     model.functions.append(helper.make_function("own", "f", [], ["c"], [constant], []))
 
 
+def in_a_default_of_a_function(model: onnx.ModelProto, tensor: TensorProto) -> None:
+    value = helper.make_attribute("value", tensor)
+    model.functions.append(helper.make_function("own", "f", [], [], [], [], attribute_protos=[value]))
+
+
+def in_a_sparse_constant(model: onnx.ModelProto, tensor: TensorProto) -> None:
+    sparse = onnx.SparseTensorProto(values=tensor, dims=[2, 4])
+    model.graph.node.append(helper.make_node("Constant", [], ["c"], sparse_value=sparse))
+
+
 def in_a_sparse_tensor(model: onnx.ModelProto, tensor: TensorProto) -> None:
     model.graph.sparse_initializer.add(values=tensor, dims=[2, 4])
 
@@ -113,7 +124,8 @@ def in_a_training_step(model: onnx.ModelProto, tensor: TensorProto) -> None:
 
 
 PLACES = [
-    *(in_an_initializer, in_a_constant, in_a_branch, in_a_function, in_a_sparse_tensor, in_a_training_step)
+    *(in_an_initializer, in_a_constant, in_a_branch, in_a_function, in_a_default_of_a_function),
+    *(in_a_sparse_constant, in_a_sparse_tensor, in_a_training_step),
 ]
 
 
@@ -126,7 +138,10 @@ def test_no_other_file_is_read_wherever_the_graph_hides_its_name(
     folder: Path, place: Place, location: str
 ) -> None:
     model = network(outside(**own(folder)))
-    place(model, outside(location=location.format(parent=folder.parent), offset=0, length=SECRET.nbytes))
+    location = location.format(parent=folder.parent)
+    place(model, outside(location=location, offset=0, length=SECRET.nbytes))
+    named = {entry.value for tensor in packaging.outside(model) for entry in tensor.external_data}
+    assert location in named, "packaging reads files of others by the parser of onnx"
     write(folder, model)
     with pytest.raises(EngineError, match=r"may have them in weights\.safetensors alone"):
         open_engine(folder, "onnx")

@@ -135,10 +135,10 @@ def outside(model: ModelProto) -> list[Any]:
     """Give the TensorProtos whose values lie in another file, which could be any file of this machine."""
     from onnx import TensorProto
 
-    found = []
-    for graph in (model.graph, *model.functions):
-        found += [tensor for tensor in _tensors(graph) if tensor.data_location == TensorProto.EXTERNAL]
-    return found
+    steps = [graph for step in model.training_info for graph in (step.initialization, step.algorithm)]
+    graphs = (model.graph, *model.functions, *steps)
+    tensors = (tensor for graph in graphs for tensor in _tensors(graph))
+    return [tensor for tensor in tensors if tensor.data_location == TensorProto.EXTERNAL]
 
 
 def nodes(graph: Any) -> Iterator[Any]:
@@ -151,10 +151,13 @@ def nodes(graph: Any) -> Iterator[Any]:
 
 def _tensors(graph: Any) -> Iterator[Any]:
     yield from getattr(graph, "initializer", ())
-    for sparse in getattr(graph, "sparse_initializer", ()):
-        yield from (sparse.values, sparse.indices)
-    for node in graph.node:
-        for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
-        for inner in _subgraphs(node):
-            yield from _tensors(inner)
+    sparse = list(getattr(graph, "sparse_initializer", ()))
+    attributes = list(getattr(graph, "attribute_proto", ()))  # what a function's attributes are by default
+    attributes += [attribute for node in graph.node for attribute in node.attribute]
+    for attribute in attributes:
+        yield from (attribute.t, *attribute.tensors)
+        sparse += [attribute.sparse_tensor, *attribute.sparse_tensors]
+        for part in (attribute.g, *attribute.graphs):
+            yield from _tensors(part)
+    for one in sparse:
+        yield from (one.values, one.indices)

@@ -6,6 +6,7 @@ readers of many languages open. A file of others that keeps its weights outside 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,20 +25,8 @@ if TYPE_CHECKING:
 TensorProto: TypeAlias = Any
 
 #: What both ONNX and safetensors, and NumPy between them, have.
-_KINDS = {
-    "bool",
-    "int8",
-    "uint8",
-    "int16",
-    "uint16",
-    "float16",
-    "int32",
-    "uint32",
-    "float32",
-    "int64",
-    "uint64",
-    "float64",
-}
+_KINDS = {"bool", "float16", "float32", "float64"}
+_KINDS |= {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 #: Bytes from which a number that is no weight is put with them; a smaller one may be a shape.
 _LARGE = 1024
 _SAVED = "onnx.save_model(model, path, save_as_external_data=True, location='weights.bin')"
@@ -116,7 +105,7 @@ def weights_beside(model: ModelProto, path: Path) -> dict[str, Apart]:
                 hint="Export it with weights of 16, 32 or 64 bits, each with a name of its own.",
             )
         shape = tuple(int(size) for size in tensor.dims)
-        length = int(np.prod(shape)) * kind.itemsize
+        length = math.prod(shape) * kind.itemsize
         start, told = (said.get(key, default) for key, default in (("offset", "0"), ("length", str(length))))
         if not start.isdecimal() or told != str(length) or int(start) + length > file.stat().st_size:
             raise PackagingError(
