@@ -8,8 +8,12 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 FRAMEWORKS := $(CURDIR)/.venv-frameworks/bin
 SAGEMAKER := $(CURDIR)/.venv-sagemaker/bin
-WITH_ITS_WHYLOGS := $(addprefix tests/,monitoring/test_profiles.py monitoring/test_backfill.py monitoring/test_replays.py \
-  serving/test_container.py serving/test_shipping_s3.py)
+# What hangs on the packages of which the SageMaker SDK keeps other versions (see OF_SAGEMAKER): whylogs' profiles,
+# pyarrow's tables, protobuf's messages, rich's progress; and what ships to S3
+OF_BOTH_LOCKS := $(addprefix tests/,monitoring cli/test_preflight.py lab/test_profiles.py \
+  $(addprefix control/test_,stored_profiles.py column_detail.py first_look.py) \
+  $(addprefix packaging/test_,reference.py reference_rows.py) \
+  $(addprefix serving/test_,container.py hostile_arrow.py numbers.py protocols.py shipping_s3.py))
 IN_SAGEMAKER = $(SAGEMAKER)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal \
   -W "ignore:Series.values returning an ndarray:DeprecationWarning"
 STAMPS := .make
@@ -26,10 +30,10 @@ export PYTHONDONTWRITEBYTECODE :=
 
 SOURCES := $(shell find extension/src extension/style extension/schema -type f 2>/dev/null)
 
-.PHONY: help setup demo test test-frameworks test-sagemaker lab check format bench bench-agent bench-monitoring bench-serving chaos lock clean stop
+.PHONY: help setup demo test test-frameworks test-sagemaker test-sagemaker-whole lab check format bench bench-agent bench-monitoring bench-serving chaos lock clean stop
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
 
 setup: $(STAMPS)/extension ## Make .venv, build the front end, install the extension
 
@@ -56,10 +60,16 @@ test-frameworks: $(STAMPS)/frameworks $(STAMPS)/oldest ## Test every framework's
 
 # What is ignored is pyarrow 25's use of pandas 3.1: the SDK keeps a later pyarrow away
 # Two runs: what stands for the account is one for each process
-test-sagemaker: $(STAMPS)/sagemaker $(STAMPS)/containers ## Test the SageMaker back end and monitoring beside its SDK, in an environment of their own
+test-sagemaker: $(STAMPS)/sagemaker $(STAMPS)/containers ## Test the SageMaker back end, and all that its SDK's versions matter to, in an environment of their own
 	$(SAGEMAKER)/python -m tests.containers $(IN_SAGEMAKER) tests/backends/sagemaker
-	$(SAGEMAKER)/python -m tests.containers $(IN_SAGEMAKER) tests/emulators $(WITH_ITS_WHYLOGS)
+	$(SAGEMAKER)/python -m tests.containers $(IN_SAGEMAKER) tests/emulators/test_sagemaker_*.py $(OF_BOTH_LOCKS)
 	python -m tests.containers python -m pytest tests/packaging/test_bento_containers.py
+
+# Not in continuous integration, which has no half an hour more for it
+test-sagemaker-whole: test-sagemaker $(STAMPS)/chromium $(STAMPS)/wrk $(STAMPS)/postgresql ## Test all else in that environment too
+	$(IN_SAGEMAKER) -m "not alone" --ignore-glob="*/test_sagemaker_*" \
+	  $(addprefix --ignore=,tests/frameworks tests/backends/sagemaker $(OF_BOTH_LOCKS))
+	$(SAGEMAKER)/python -m pytest --ignore=tests/frameworks -m alone
 
 check: setup ## Lint, format check and types: ruff, mypy, eslint, prettier, tsc
 	ruff check .
