@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -30,8 +31,12 @@ def forking(endpoint: Endpoint) -> Iterator[Endpoint]:
 
 def server_of(endpoint: Endpoint) -> psutil.Process:
     """The one of its home that is no master."""
-    mine = [one for one in processes_of(endpoint.backend.home) if SERVER in one.cmdline()]
-    (server,) = (one for one in mine if one.cwd() == "/")
+    found = []
+    for one in processes_of(endpoint.backend.home):
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            if SERVER in one.cmdline() and one.cwd() == "/":
+                found.append(one)
+    (server,) = found
     return server
 
 

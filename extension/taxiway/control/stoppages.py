@@ -23,9 +23,7 @@ RULES = ("log_stopped", "no_predictions")  # of an endpoint
 UNREAD_SECONDS = 300.0
 QUIET_TIMES = 3  # as long as the longest pause there ever was
 FEWEST_WINDOWS = 8
-READ_SECONDS = (
-    60.0  # after which the ledger is read anew although it has not changed: windows begin with time
-)
+READ_SECONDS = 60.0  # after which a ledger that has not changed is read anew: windows begin with time
 
 
 @dataclass(frozen=True, slots=True)
