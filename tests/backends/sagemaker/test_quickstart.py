@@ -36,7 +36,7 @@ def test_the_demo_does_on_sagemaker_what_it_does_here(
         assert "taxiway-rain" in taxiway("endpoints", "list").stdout
         assert "is ready as live" in taxiway("endpoints", "logs", "rain").stdout
         figures = json.loads(taxiway("endpoints", "metrics", "rain", "--json").stdout)
-        assert figures["invocations"] > 1000
+        assert figures["invocations"] > 100
         assert figures["errors_5xx"] == 0
         assert 0 < figures["latency_ms"] < 1000
         again = taxiway("deploy", "rain", "--to", "sagemaker", "--plan", "--set", f"image={image}").stdout
