@@ -219,11 +219,9 @@ class SageMakerBackend:
         native = place.account.endpoint(name)
         if native is None:
             self._settled.pop(name, None)
-            return (
-                observation.absent()
-                if place.storage.is_empty(name)
-                else observation.leftover(self._spool(name))
-            )
+            if place.storage.is_empty(name) or self._rollout(place).is_strangers(None, ref):
+                return observation.absent()
+            return observation.leftover(self._spool(name))
         if not native.is_of(ref):
             return observation.strange(native)
         seen = place.observer.look(native, name, self._spool(name))

@@ -110,7 +110,7 @@ class Rollout:
             Whether the endpoint is ours, and not a stranger's, of which nothing is touched.
         """
         native = self._account.endpoint(ref.name)
-        if self._is_strangers(native, ref):
+        if self.is_strangers(native, ref):
             return False
         owned = self._account.owned(ref.name)
         if native is None and not owned and self._storage.is_empty(ref.name):
@@ -138,7 +138,7 @@ class Rollout:
 
     def refuse_stranger(self, native: Native | None, ref: EndpointRef) -> None:
         """Raise ConflictError where an endpoint of that name is not ours: it is never touched."""
-        if not self._is_strangers(native, ref):
+        if not self.is_strangers(native, ref):
             return
         name = native_name(ref.name)
         if native is not None and OWNER_TAG not in native.tags:
@@ -152,13 +152,14 @@ class Rollout:
             f"{OWNER_TAG}, or what lies under {prefix(ref.name)} in {self._storage.bucket}.",
         )
 
-    def _is_strangers(self, native: Native | None, ref: EndpointRef) -> bool:
+    def is_strangers(self, native: Native | None, ref: EndpointRef) -> bool:
         """Tell whose it is: by its tags; where there is no endpoint (yet, any more), by its designs in S3."""
         if native is not None:
             return not native.is_of(ref)
         if not ref.owner:
             return False
-        return any(one.owner not in ("", ref.owner) for one in self._storage.designs(ref.name))
+        owners = {one.owner for one in self._storage.designs(ref.name)}
+        return bool(owners) and owners.isdisjoint(("", ref.owner))
 
     def _delete(self, endpoint: str) -> None:
         """Ask for the endpoint's deletion; one that is just being changed is waited for."""

@@ -69,7 +69,7 @@ def test_what_another_team_has_begun_is_left_alone_too(
     theirs = _other_team(endpoint)
     with refused(ConflictError, "another Taxiway made"):
         theirs.apply(_of("theirs", endpoint.spec()), token="b")
-    theirs.destroy(THEIRS, token="b")
+    assert theirs.destroy(THEIRS, token="b").status is Status.ABSENT
     assert sorted(endpoint.resources()) == before
     endpoint.backend.destroy(EndpointRef("iris", "ours"), token="c")
     assert endpoint.resources() == []
