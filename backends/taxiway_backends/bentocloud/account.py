@@ -25,7 +25,7 @@ from taxiway_backends.bentocloud.design import (
     native_name,
     variables_of,
 )
-from taxiway_backends.bentocloud.refusals import MissingError, told
+from taxiway_backends.bentocloud.refusals import MissingError, TakenError, told
 
 MAIN, NEXT = "main", "next"
 _LABELS = {
@@ -264,6 +264,11 @@ class Account:
             "cluster": cluster or None,
         }
         found = self._mirror_secret(endpoint)
+        if found is not None and not found.description.startswith(_about(endpoint)):
+            raise TakenError(
+                f"There is a secret {name} on BentoCloud that Taxiway did not make.",
+                hint="Delete it, or name it in the setting mirror_secret if it holds TAXIWAY_MIRROR_TOKEN.",
+            )
         with told(f"keep the secret {name}"):
             if found is None:
                 self.cloud.secret.create(name, **given)
@@ -273,7 +278,7 @@ class Account:
     def remove_mirror_secret(self, endpoint: str, cluster: str) -> None:
         """Delete that secret, where there is one of ours."""
         found = self._mirror_secret(endpoint)
-        if found is not None and found.description.startswith(f"{_about(endpoint)}, "):
+        if found is not None and found.description.startswith(_about(endpoint)):
             with told(f"delete the secret {found.name}"):
                 self.cloud.secret.delete(found.name, cluster or None)
 
@@ -284,7 +289,7 @@ class Account:
 
     def _mark(self, endpoint: str) -> str:
         """Say of which endpoint a secret is, and by a few digits of its digest which token it holds."""
-        return f"{_about(endpoint)}, token {hashlib.sha256(self.credentials.key.encode()).hexdigest()[:8]}"
+        return f"{_about(endpoint)} token {hashlib.sha256(self.credentials.key.encode()).hexdigest()[:8]}"
 
 
 def same(one: Design, other: Design) -> bool:
@@ -293,7 +298,7 @@ def same(one: Design, other: Design) -> bool:
 
 
 def _about(endpoint: str) -> str:
-    return f"Taxiway: the mirror of {endpoint}"
+    return f"Taxiway: the mirror of {endpoint},"
 
 
 def _config(design: Design, memory: Mapping[str, str]) -> dict[str, Any]:

@@ -112,13 +112,20 @@ def test_a_quota_and_a_secret_that_is_not_there_are_told_and_can_be_mended(endpo
     with refused(BackendError, "secret aws does not exist"):
         endpoint.backend.apply(endpoint.spec(settings={"secrets": ["aws"]}), token="b")
     assert endpoint.resources() == []
-    endpoint.backend._account().cloud.secret.create("aws", "env", key_vals=[("AWS_REGION", "eu-west-1")])
+    account = endpoint.backend._account()
+    account.cloud.secret.create("taxiway-iris-mirror", "env", key_vals=[("A", "1")], description="mine")
+    with refused(BackendError, "secret taxiway-iris-mirror on BentoCloud that Taxiway did not make"):
+        account.keep_mirror_secret("iris", "")
+    account.remove_mirror_secret("iris", "")
+    assert endpoint.resources() == ["secrets taxiway-iris-mirror"]
+    account.cloud.secret.delete("taxiway-iris-mirror")
+    account.cloud.secret.create("aws", "env", key_vals=[("AWS_REGION", "eu-west-1")])
     try:
         endpoint.start(settings={"secrets": ["aws"]})
         endpoint.backend.destroy(endpoint.ref, token="end")
         assert endpoint.resources() == ["secrets aws"], "it is the user's"
     finally:
-        endpoint.backend._account().cloud.secret.delete("aws")
+        account.cloud.secret.delete("aws")
 
 
 def test_a_strangers_deployment_is_never_touched(endpoint: Endpoint) -> None:

@@ -75,7 +75,9 @@ class Organization:
 
     async def _update_secret(self, request: Request) -> Json:
         stored = self._stored(request)
-        stored["content"] = (await request.json())["content"]
+        said = await request.json()
+        stored["content"] = said["content"]
+        stored["description"] = said.get("description") or stored["description"]
         return _hidden(stored)
 
     async def _delete_secret(self, request: Request) -> Json:
