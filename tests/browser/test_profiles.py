@@ -111,6 +111,17 @@ def test_an_alert_is_notified_once_tells_what_it_means_leads_to_its_column_and_c
     expect(page.get_by_text("Nobody is told of it meanwhile.")).to_be_visible()
     calls = seed.with_name("calls.jsonl").read_text().splitlines()
     assert json.loads(calls[-1]) == ["silence_alert", 3, {"seconds": 86400.0}]
+    state = seeds.full()
+    for alert in state["overview"]["alerts"]:
+        alert["silenced_until"] = "2100-01-01T00:00:00+00:00" if alert["id"] == 3 else None
+    seeds.write(seed, state)
+    expect(panel.get_by_text("silenced", exact=True)).to_be_visible()
+    shot(page, "silenced alert dark")
+    panel.get_by_role("button", name="End the silence: Column `temp_max` of rain drifted").click()
+    expect(page.get_by_text("The alert is told again.")).to_be_visible()
+    calls = seed.with_name("calls.jsonl").read_text().splitlines()
+    assert json.loads(calls[-1]) == ["unsilence_alert", 3, {}]
+    seeds.write(seed, seeds.full())
     panel.get_by_role("button", name="Column temp_max of rain drifted acknowledged").click()
     expect(page.get_by_role("heading", name="temp_max in Dec 2015")).to_be_visible()
 
