@@ -78,7 +78,7 @@ class Observer:
         if status is Status.PENDING:
             return status, f"BentoCloud calls {native.name} {native.status}, which takes minutes."
         if native.status == "terminated":
-            return status, f"{native.name} was terminated; deploy again to start it."
+            return status, f"{native.name} was terminated on BentoCloud."
         if status is Status.STOPPING:
             return status, f"{native.name} is being stopped."
         if status is Status.UNKNOWN:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from pathlib import Path
@@ -207,8 +208,9 @@ def test_a_deployment_that_never_gets_ready_is_told_to_be_stuck_until_it_does(en
 
 
 def test_an_upload_that_is_cut_is_told_and_made_good_by_the_next(
-    endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "taxiway.bentocloud")
     strategies: tuple[Literal["presigned_url", "proxy"] | None, ...] = (None, "presigned_url", "proxy")
     with BentoCloudEmulator(tmp_path / "empty") as cloud:
         for name, value in cloud.environment.items():
@@ -224,6 +226,9 @@ def test_an_upload_that_is_cut_is_told_and_made_good_by_the_next(
             with refused(BackendError, "asks for patience"):
                 endpoint.backend.apply(endpoint.spec(number), token="a")
             assert tag in cloud.account()["bentos"]
+            steps = [record.getMessage() for record in caplog.records if tag in record.getMessage()]
+            assert steps[-1] == f"pushed {tag} to BentoCloud"
+            assert re.search(r"([\d.]+) of \1 MB$", steps[-2]), steps
         # An answer that is lost is no second deployment
         cloud.lose_next("create_deployment")
         with refused(BackendError, "was not reached"):
