@@ -100,7 +100,7 @@ def read_secret(reference: str) -> str:
             )
         return value
     try:
-        import keyring  # type: ignore[import-not-found]
+        import keyring
     except ModuleNotFoundError:
         raise TaxiwayError(
             "A secret in a keyring needs the package keyring.", hint="pip install keyring, or use env:NAME."
