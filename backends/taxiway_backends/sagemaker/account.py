@@ -241,9 +241,7 @@ class Account(Service):
     def images_in_use(self, but: set[str]) -> set[str]:
         """List the images of all Models that are named as ours are, but of some."""
         with told("list models"):
-            pages = self.client.get_paginator("list_models").paginate(
-                NameContains=prefix("").split("/")[0] + "-"
-            )
+            pages = self.client.get_paginator("list_models").paginate(NameContains=native_name(""))
             names = [entry["ModelName"] for page in pages for entry in page["Models"]]
         return {self.image_of(name) for name in names if name not in but}
 

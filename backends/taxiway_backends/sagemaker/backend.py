@@ -20,7 +20,7 @@ from taxiway.backends import (
     Routing,
     Status,
 )
-from taxiway.errors import NotFoundError, RequestError
+from taxiway.errors import ConflictError, NotFoundError, RequestError
 from taxiway_backends.cloud import wishes
 from taxiway_backends.cloud.collecting import collect
 from taxiway_backends.cloud.folder import EndpointFolder
@@ -113,6 +113,7 @@ class SageMakerBackend:
         if lacks:
             return Plan((), lacks)
         place = self._place(chosen.region, chosen.bucket)
+        self._refuse_move(spec.ref, place)
         after = self._design(place, spec, chosen)
         native = place.account.endpoint(spec.name)
         self._rollout(place).refuse_stranger(native, spec.ref)
@@ -132,6 +133,7 @@ class SageMakerBackend:
         wishes.check_routing(spec.routing)
         place = self._place(chosen.region, chosen.bucket)
         with place.kept_fresh():
+            self._refuse_move(spec.ref, place)
             wanted = self._design(place, spec, chosen)
             self._folder(spec.name).remember({"region": chosen.region, "bucket": chosen.bucket})
             self._rollout(place).apply(wanted, spec.routing, token)
@@ -170,7 +172,7 @@ class SageMakerBackend:
             with place.kept_fresh():
                 return self._look(place, ref)
         except AwsError as error:
-            return observation.unknown(error, self._spool(ref.name))
+            return observation.unknown(error)
 
     def logs(
         self, ref: EndpointRef, *, since: datetime | None = None, follow: bool = False
@@ -272,6 +274,21 @@ class SageMakerBackend:
         return design.design(
             spec, chosen, image=image, machine=machine, role=role, bucket=place.storage.bucket
         )
+
+    def _refuse_move(self, ref: EndpointRef, place: Place) -> None:
+        """Refuse to begin in another region or bucket, where what runs would be left behind, and bill."""
+        if not self._folder(ref.name).recall():
+            return
+        before = self._find(ref.name)
+        if before is place or before.is_same(place):
+            return
+        native = before.account.endpoint(ref.name)
+        if native is not None and native.is_of(ref):
+            raise ConflictError(
+                f"The endpoint {ref.name!r} is in {before.session.region}, with the bucket "
+                f"{before.storage.bucket}, and cannot move to another.",
+                hint="Delete it first, or leave the settings region and bucket as they were.",
+            )
 
     def _rollout(self, place: Place) -> Rollout:
         return Rollout(place.account, place.storage, place.images, self._leave_seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from taxiway.backends import LogLine
@@ -14,6 +14,8 @@ from taxiway_backends.sagemaker.refusals import is_missing, told
 from taxiway_backends.sagemaker.session import Session
 
 FOLLOW_SECONDS = 2.0
+#: By which a line may come later than another of a later time.
+_LATE = timedelta(minutes=1)
 _TAIL = 5
 _TAIL_SECONDS = 3600
 _LONGEST_LINE = 300
@@ -46,15 +48,18 @@ def follow(
     start = since
     while True:
         goes_on = is_there()
-        for event in _events(session, endpoint, start):
+        events = _events(session, endpoint, start)
+        for event in events:
             if event["eventId"] in seen:
                 continue
-            seen.add(event["eventId"])
             line = _line(event)
             if since is None or line.time is None or line.time >= since:
                 yield line
         if not goes_on:
             return
+        if events:
+            seen = {event["eventId"] for event in events}
+            start = max(filter(None, (start, _time(events[-1]) - _LATE)))
         time.sleep(FOLLOW_SECONDS)
 
 
@@ -98,5 +103,8 @@ def _line(event: dict[str, Any]) -> LogLine:
     instance = event.get("logStreamName", "").rsplit("/", 1)[-1]
     source = " ".join(part for part in (instance, parsed.source) if part)
     # Of several instances' clocks only CloudWatch's time gives one order.
-    when = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
-    return LogLine(when, source, parsed.text)
+    return LogLine(_time(event), source, parsed.text)
+
+
+def _time(event: dict[str, Any]) -> datetime:
+    return datetime.fromtimestamp(event["timestamp"] / 1000, UTC)

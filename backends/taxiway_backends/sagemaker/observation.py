@@ -140,11 +140,9 @@ def leftover(spool: Path) -> Observation:
     )
 
 
-def unknown(error: AwsError, spool: Path) -> Observation:
-    """Say that AWS does not tell."""
-    return Observation(
-        Status.UNKNOWN, datetime.now(UTC), native=error.code, reason=error.message, spool=spool
-    )
+def unknown(error: AwsError) -> Observation:
+    """Say that AWS does not tell; nor whose the prediction log is: it stays where it is."""
+    return Observation(Status.UNKNOWN, datetime.now(UTC), native=error.code, reason=error.message)
 
 
 def _with_words(text: str, words: str) -> str:

@@ -31,6 +31,10 @@ class Place:
         self.images = Images(self.session)
         self.observer = Observer(self.account, stuck_seconds)
 
+    def is_same(self, other: Place) -> bool:
+        """Tell whether it is the same region and bucket as another, whoever named them."""
+        return (self.session.region, self.storage.bucket) == (other.session.region, other.storage.bucket)
+
     @contextmanager
     def kept_fresh(self) -> Iterator[None]:
         """Read credentials anew the next time, where those that are held turn out not to hold."""

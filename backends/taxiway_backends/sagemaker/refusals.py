@@ -105,6 +105,11 @@ def is_there_already(error: BaseException) -> bool:
     return code == "ValidationException" and "already exist" in text
 
 
+def is_denied(error: BaseException) -> bool:
+    """Tell whether AWS says that these credentials may not do that."""
+    return code_of(error) in _DENIED
+
+
 def is_busy(error: BaseException) -> bool:
     """Tell whether AWS says that the endpoint is just being changed."""
     return (

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from taxiway.backends import ModelRef, Routing
 from taxiway_backends.sagemaker.design import Design, design_key, designs_prefix, models_prefix, prefix
-from taxiway_backends.sagemaker.refusals import AwsError, is_missing, is_there_already, told
+from taxiway_backends.sagemaker.refusals import AwsError, is_denied, is_missing, is_there_already, told
 from taxiway_backends.sagemaker.session import Service, Session
 
 _MOST_DELETED = 1000
@@ -113,11 +113,15 @@ class Storage(Service):
     def _read(self, key: str) -> Design | None:
         with told("read the endpoint's design from S3"):
             try:
-                return Design.from_json(self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
+                content: bytes = self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
             except Exception as error:
                 if is_missing(error):
                     return None
                 raise
+        try:
+            return Design.from_json(content)
+        except (ValueError, TypeError, AttributeError):  # others may write into the bucket, too
+            return None
 
     def keys(self, beginning: str, *, most: int | None = None) -> Iterator[str]:
         """List objects, by name."""
@@ -135,11 +139,13 @@ class Storage(Service):
                     raise
 
     def is_empty(self, endpoint: str) -> bool:
-        """Tell whether nothing of an endpoint is left; also where the bucket cannot be looked at."""
+        """Tell whether nothing of an endpoint is left; also where the bucket may not be looked at."""
         try:
             return next(self.keys(prefix(endpoint), most=1), None) is None
-        except AwsError:
-            return True
+        except AwsError as error:
+            if is_denied(error.__cause__ or error):
+                return True
+            raise
 
     def delete(self, keys: list[str]) -> None:
         """Delete objects; those that are gone do not matter."""

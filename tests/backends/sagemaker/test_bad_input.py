@@ -100,6 +100,22 @@ def test_a_region_that_is_missing_or_wrong_is_named(
     assert _problem()[0] == "No AWS region is set."
 
 
+def test_an_endpoint_does_not_move_to_where_what_runs_would_be_left_behind(endpoint: Endpoint) -> None:
+    endpoint.start()
+    before = sorted(endpoint.resources())
+    for settings in ({"region": "eu-west-1"}, {"bucket": "another"}):
+        spec = endpoint.spec(settings=settings)
+        where = "is in us-east-1, with the bucket sagemaker-us-east-1-123456789012"
+        with refused(ConflictError, where):
+            endpoint.backend.plan(spec)
+        with refused(ConflictError, where):
+            endpoint.backend.apply(spec, token="b")
+    assert sorted(endpoint.resources()) == before
+    # The same region, named otherwise, is no move
+    endpoint.backend.apply(endpoint.spec(settings={"region": "us-east-1"}), token="c")
+    assert sorted(endpoint.resources()) == before
+
+
 def test_a_role_without_trust_a_quota_and_pass_role_are_seen_before_anything_is_made(
     endpoint: Endpoint,
 ) -> None:
@@ -236,24 +252,7 @@ def test_stuck_in_creating_is_told_and_can_be_deleted_while_it_is_updated(endpoi
 
 def test_two_deploys_at_once_end_with_one_of_them_and_the_other_can_follow(endpoint: Endpoint) -> None:
     endpoint.account.throttle("*", 2)
-    problems: list[BaseException] = []
-
-    def deploy(number: int) -> None:
-        try:
-            SageMakerBackend(endpoint.backend.home).apply(endpoint.spec(number), token=str(number))
-        except BaseException as error:  # noqa: BLE001
-            problems.append(error)
-
-    threads = [threading.Thread(target=deploy, args=(number,)) for number in (0, 1)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert problems == []
-    seen = endpoint.until(lambda seen: seen.status is Status.READY)
-    assert seen.live in (endpoint.models[0].tag, endpoint.models[1].tag)
-    endpoint.backend.apply(endpoint.spec(1), token="1")
-    endpoint.ready(1)
+    endpoint.deploy_two_at_once()
 
 
 def test_a_body_over_6_mb_is_refused_before_it_is_sent(endpoint: Endpoint) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,14 @@ from taxiway.backends import Bake, EndpointRef, EndpointSpec, Status
 from taxiway.monitoring import log as prediction_log
 from taxiway.serving.spool import list_segments, read_segment
 from taxiway_backends.cloud.collecting import JOURNAL, Journal, collect
-from taxiway_backends.sagemaker import choices, prices
+from taxiway_backends.sagemaker import choices, log, prices
 from taxiway_backends.sagemaker.account import Account
 from taxiway_backends.sagemaker.choices import Choices
 from taxiway_backends.sagemaker.collecting import PredictionLog
+from taxiway_backends.sagemaker.design import design_key
 from taxiway_backends.sagemaker.images import MACHINES
 from taxiway_backends.sagemaker.place import Place
+from taxiway_backends.sagemaker.session import Session
 from tests.backends.sagemaker.conftest import MINE, Cut, Endpoint
 from tests.waiting import wait_until
 
@@ -53,6 +57,11 @@ def test_each_prediction_is_collected_once_and_after_destroy_the_account_is_empt
     assert seen.spool is not None
     account = endpoint.account.account()
     assert account["scaling"] == ["endpoint/taxiway-iris/variant/AllTraffic"]
+    scaling = endpoint.account.client("application-autoscaling")
+    (policy,) = scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
+    wanted = policy["TargetTrackingScalingPolicyConfiguration"]
+    assert policy["ResourceId"] == account["scaling"][0]
+    assert wanted["TargetValue"] == Choices().invocations_per_instance
     names = [f"id-{number}" for number in range(5)]
     for name in names[:3]:
         _ask(endpoint, name)
@@ -217,6 +226,65 @@ def test_it_converges_where_aws_shows_what_was_and_asks_for_patience(endpoint: E
     assert endpoint.backend.metrics(endpoint.ref) == {} or "invocations" in endpoint.backend.metrics(
         endpoint.ref
     )
+
+
+def test_a_bucket_that_does_not_answer_is_not_taken_for_an_empty_one(endpoint: Endpoint) -> None:
+    """What is left would be forgotten, and stay."""
+    storage = endpoint.backend._place("", "").storage
+    storage.make()
+    storage.client.put_object(
+        Bucket=storage.bucket, Key="taxiway/iris/spool/live-a-1.spool", Body=b"TWSPOOL1"
+    )
+    endpoint.account.fail_next("s3:ListObjectsV2", "ExpiredToken")
+    assert endpoint.backend.observe(endpoint.ref).status is Status.UNKNOWN
+    endpoint.backend.destroy(endpoint.ref, token="end")
+    _nothing_is_left(endpoint)
+    endpoint.account.deny("s3:ListObjectsV2")
+    assert endpoint.backend.observe(endpoint.ref).status is Status.ABSENT
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b"{}", b'{"endpoint": "iris", "bake": 3}'])
+def test_a_design_that_was_not_written_by_us_is_none(endpoint: Endpoint, content: bytes) -> None:
+    storage = endpoint.backend._place("", "").storage
+    storage.make()
+    storage.client.put_object(Bucket=storage.bucket, Key=design_key("iris", "0" * 12), Body=content)
+    assert storage.designs("iris") == []
+
+
+def test_a_log_that_is_followed_is_read_from_its_beginning_once(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, now = endpoint.account.client("logs"), time.time()
+    where = {"logGroupName": log.group("followed"), "logStreamName": "AllTraffic/i-1"}
+
+    def say(text: str, seconds_ago: float) -> None:
+        events = [{"timestamp": int((now - seconds_ago) * 1000), "message": text}]
+        client.put_log_events(**where, logEvents=events)
+
+    client.create_log_group(logGroupName=where["logGroupName"])
+    client.create_log_stream(**where)
+    say("old", 3600)
+    say("new", 0)
+    starts: list[datetime | None] = []
+    read = log._events
+
+    def looked(session: Session, name: str, since: datetime | None) -> list[dict[str, Any]]:
+        starts.append(since)
+        return read(session, name, since)
+
+    def is_there() -> bool:
+        if len(starts) == 1:
+            say("late", 30)
+        return len(starts) < 2
+
+    monkeypatch.setattr(log, "_events", looked)
+    monkeypatch.setattr(log, "FOLLOW_SECONDS", 0.0)
+    session = endpoint.backend._place("", "").session
+    followed = [line.text for line in log.follow(session, "followed", is_there)]
+    log.remove(session, "followed")
+    assert followed == ["old", "new", "late"]
+    assert starts[0] is None
+    assert all(start is not None and now - start.timestamp() < 100 for start in starts[1:])
 
 
 def test_neither_the_sdk_nor_boto3_is_imported_before_it_is_needed() -> None:

@@ -24,7 +24,9 @@ def _other_team(endpoint: Endpoint) -> SageMakerBackend:
     return SageMakerBackend(endpoint.backend.home.parent / "their-home")
 
 
-def test_another_teams_endpoint_of_the_same_name_is_never_touched(endpoint: Endpoint) -> None:
+def test_another_teams_endpoint_of_the_same_name_is_never_touched(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
     endpoint.backend.apply(_of("ours", endpoint.spec()), token="a")
     seen = endpoint.ready(0)
     before = sorted(endpoint.resources())
@@ -41,6 +43,11 @@ def test_another_teams_endpoint_of_the_same_name_is_never_touched(endpoint: Endp
     told = theirs.observe(THEIRS)
     assert (told.status, told.spool) == (Status.ABSENT, None)
     assert "of another Taxiway" in told.reason
+    # Nor is its prediction log, where AWS does not tell whose it is
+    with monkeypatch.context() as doubtful:
+        doubtful.setenv("AWS_ACCESS_KEY_ID", "AKIAUNKNOWN")
+        told = _other_team(endpoint).observe(THEIRS)
+    assert (told.status, told.spool) == (Status.UNKNOWN, None)
     assert theirs.destroy(THEIRS, token="b").status is Status.ABSENT
     assert sorted(endpoint.resources()) == before
     assert endpoint.ask(seen) == endpoint.models[0].tag

@@ -23,10 +23,9 @@ def test_a_canary_gives_the_new_fleet_its_share_and_then_all(endpoint: Endpoint)
     deadline = time.monotonic() + endpoint.seconds
     while new not in _asked(endpoint, seen, 5):
         assert time.monotonic() < deadline
+    assert endpoint.backend.observe(endpoint.ref).live == old, "until all is moved, it is not live"
     share = _asked(endpoint, seen, 60).count(new) / 60
     assert 0.1 < share < 0.6, "30 per cent were to go to the new fleet"
-    assert endpoint.backend.observe(endpoint.ref).live == old, "until all is moved, it is not live"
-    deployment = endpoint.account.client("sagemaker").describe_endpoint(EndpointName="taxiway-iris")
     endpoint.ready(1)
     assert set(_asked(endpoint, seen, 10)) == {new}
     deployment = endpoint.account.client("sagemaker").describe_endpoint(EndpointName="taxiway-iris")
