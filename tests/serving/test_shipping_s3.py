@@ -14,9 +14,12 @@ from pathlib import Path
 import pytest
 
 from taxiway.serving.spool import SpoolWriter, list_segments, read_segment
+from taxiway_backends.bentocloud.store import Store
+from taxiway_backends.cloud.collecting import collect
 
 pytest.importorskip("obstore", reason="what ships to S3 comes with taxiway[sagemaker]: make test-sagemaker")
 pytest.importorskip("moto", reason="S3 is emulated by moto: make test-sagemaker")
+pytest.importorskip("s3fs", reason="what reads S3 comes with taxiway[s3]: make test-sagemaker")
 
 SHIP = """
 import sys
@@ -64,7 +67,9 @@ def role() -> Iterator[str]:
         server.shutdown()
 
 
-def test_a_container_ships_to_s3_with_the_credentials_of_its_role(s3: str, role: str, tmp_path: Path) -> None:
+def test_a_container_ships_to_s3_with_the_credentials_of_its_role_and_all_is_collected_from_there_once(
+    s3: str, role: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import boto3
 
     keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
@@ -88,11 +93,15 @@ def test_a_container_ships_to_s3_with_the_credentials_of_its_role(s3: str, role:
     assert ship("nowhere").startswith("False ")
     assert ship("log") == "True"
     assert Role.asked
+    (shipped,) = client.list_objects_v2(Bucket="log")["Contents"]
+    assert shipped["Key"].startswith("taxiway/churn/live-")
+    # As a back end does it that knows no more of the store than its address, with the user's credentials
+    for name, value in (keys | {"aws_endpoint_url": s3, "aws_region": "eu-west-1"}).items():
+        monkeypatch.setenv(name.upper(), value)
     collected = tmp_path / "collected"
-    collected.mkdir()
-    for one in client.list_objects_v2(Bucket="log")["Contents"]:
-        assert one["Key"].startswith("taxiway/churn/live-")
-        client.download_file("log", one["Key"], str(collected / Path(one["Key"]).name))
+    store = Store("s3://log/taxiway/churn")
+    assert (collect(store, collected), collect(store, collected)) == (1, 0)
+    assert "Contents" not in client.list_objects_v2(Bucket="log")
     found = [record["number"] for path in list_segments(collected) for record in read_segment(path)[0]]
     assert found == list(range(10))
     writer.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import weakref
 from collections.abc import Iterator, Mapping
@@ -99,10 +100,20 @@ class Native:
         """The tag of the Model that was sent back; empty for none."""
         return _tag(self.labels.get(_LABELS[REFUSED], ""))
 
+    @property
+    def mirrors(self) -> bool:
+        """Whether a version of it needs the secret of the mirror."""
+        return any(one is not None and one.design.mirror_to for one in (self.main, self.next))
+
+    @property
+    def token(self) -> str:
+        """Under which it was last changed."""
+        return self.labels.get(_LABELS[APPLY], "")
+
     def was_tried(self, design: Design, token: str) -> bool:
         """Tell whether just this was asked for under this token, whatever became of it."""
         if self.refused == design.model:
-            return self.labels.get(_LABELS[APPLY]) == token
+            return self.token == token
         newest = self.next or self.main
         return newest is not None and same(newest.design, design) and newest.memory.get(APPLY) == token
 
@@ -244,15 +255,16 @@ class Account:
             return self._calls.get_deployment_image_builder_pod(native.name, native.cluster)
 
     def tail(self, native: Native, pod: str, container: str, stop: Event) -> Iterator[str]:
-        """Give a pod's last 50 lines in Base64, and those that come, until its end or ``stop`` is set."""
+        """Give a pod's last 50 lines, and those that come, until its end or ``stop`` is set."""
         with told(f"read the log of {native.name}"):
-            yield from self._calls.tail_logs(
+            for piece in self._calls.tail_logs(
                 cluster_name=native.cluster,
                 namespace=native.namespace,
                 pod_name=pod,
                 container_name=container,
                 stop_event=stop,
-            )
+            ):
+                yield from base64.b64decode(piece).decode(errors="replace").rstrip("\n").split("\n")
 
     def keep_mirror_secret(self, endpoint: str, cluster: str) -> None:
         """Make the secret with which the live Model's replicas ask the shadow's, or bring it up to date."""

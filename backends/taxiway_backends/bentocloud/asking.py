@@ -8,6 +8,7 @@ import httpx
 
 from taxiway.errors import RequestError
 from taxiway.serving.identifiers import new_request_id
+from taxiway_backends.bentocloud.credentials import may_have_token
 
 Answer = tuple[int, dict[str, str], bytes]
 _JSON = "application/json"
@@ -29,14 +30,19 @@ def ask(asker: httpx.Client, url: str, body: bytes, headers: Mapping[str, str]) 
     RequestError
         It was refused before it reached the Model.
     """
+    if not may_have_token(url):
+        raise _refusal(
+            f"The endpoint at {url} is not https://…, and the API token could be read on the way.",
+            "Look at the deployment on BentoCloud.",
+        )
     lower = {name.lower(): value for name, value in headers.items()}
     given = {"content-type": _JSON, "x-request-id": new_request_id()}
     given |= {name: lower[name] for name in _PASSED_ON if lower.get(name)}
     try:
         answer = asker.post(f"{url}/predict", content=body, headers=given)
-    except httpx.TransportError as error:
+    except (httpx.RequestError, httpx.InvalidURL) as error:
         raise _refusal(
-            f"The endpoint at {url} was not reached ({type(error).__name__}).",
+            f"The endpoint at {url} gave no answer ({type(error).__name__}).",
             "`taxiway endpoints list` shows how it is.",
         ) from error
     if answer.status_code in (401, 403):

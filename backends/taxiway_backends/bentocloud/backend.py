@@ -20,7 +20,7 @@ from taxiway.backends import (
     Routing,
     Status,
 )
-from taxiway.errors import NotFoundError, RequestError
+from taxiway.errors import ConflictError, NotFoundError, RequestError
 from taxiway_backends.bentocloud import checking, choices, credentials, design, log, observation
 from taxiway_backends.bentocloud.account import Account, Native
 from taxiway_backends.bentocloud.choices import PLACE, Choices
@@ -102,8 +102,8 @@ class BentoCloudBackend:
         wishes.check_routing(spec.routing)
         if lacks := design.find_lacks(spec):
             return Plan((), lacks)
-        rollout = self._rollout(chosen.cluster)
-        live, shadow = rollout.refuse_stranger(spec.ref)
+        self._refuse_move(spec.ref, chosen.cluster)
+        live, shadow = self._rollout(chosen.cluster).refuse_stranger(spec.ref)
         after, price = self._design(spec, chosen, live)
         before = _newest(live)
         was = _newest(shadow)
@@ -116,6 +116,8 @@ class BentoCloudBackend:
     def apply(self, spec: EndpointSpec, *, token: str) -> Observation:
         """Bring the endpoint there, or a step nearer; usually PENDING for minutes."""
         chosen = choices.read(spec.settings)
+        design.check_name(spec.name)
+        self._refuse_move(spec.ref, chosen.cluster)
         rollout = self._rollout(chosen.cluster)
         wanted, _ = self._design(spec, chosen, rollout.find(spec.ref, LIVE_ROLE))
         self._folder(spec.name).remember({"cluster": chosen.cluster, "ship_to": wanted.ship_to})
@@ -228,6 +230,23 @@ class BentoCloudBackend:
             now = datetime.now(UTC)
             return Observation(Status.PENDING, now, reason="BentoCloud was asked to create it.")
         return seen
+
+    def _refuse_move(self, ref: EndpointRef, cluster: str) -> None:
+        """Refuse to begin in another cluster, where what runs would be left behind, and bill."""
+        before = self._folder(ref.name).recall().get("cluster", cluster)
+        if before == cluster or self._rollout(cluster).find(ref, LIVE_ROLE) is not None:
+            return
+        try:
+            left = self._rollout(before).find(ref, LIVE_ROLE)
+        except CloudError as error:
+            if error.status != 400:  # else the organization has no such cluster (any more)
+                raise
+            return
+        if left is not None:
+            raise ConflictError(
+                f"The endpoint {ref.name!r} is in the cluster {left.cluster}, and cannot move to another.",
+                hint="Delete it first, or leave the setting cluster as it was.",
+            )
 
     def _design(
         self, spec: EndpointSpec, chosen: Choices, live: Native | None

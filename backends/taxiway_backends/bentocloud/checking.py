@@ -19,7 +19,7 @@ def check(account: Callable[[], Account], chosen: Choices) -> Diagnosis:
     account
         Gives it, or says why there is none.
     chosen
-        The endpoint's settings: its instance type and its secrets are looked at.
+        The endpoint's settings: its instance type is looked at.
     """
     facts: dict[str, str] = {}
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from taxiway.errors import InputError
@@ -34,7 +34,7 @@ class Choices:
     canary
         Per cent of the requests that a new live Model gets first, while the bake lasts; 0 moves all at once.
     cluster
-        Instead of the organization's default.
+        Instead of the organization's default; what is deployed cannot move to another.
     ship_to
         Where the prediction log goes: ``s3://bucket/prefix``; else the variable ``TAXIWAY_STORE_URL``.
     secrets
@@ -70,16 +70,7 @@ def read(given: Mapping[str, Any]) -> Choices:
     InputError
         A key is not known, or its value cannot be.
     """
-    known = {field.name: field for field in fields(Choices)}
-    wishes.refuse_unknown(given, known, PLACE)
-    values: dict[str, Any] = {}
-    for key, value in given.items():
-        if key == "secrets":
-            values[key] = _names(value)
-        elif isinstance(known[key].default, str):
-            values[key] = wishes.text(key, value)
-        else:
-            values[key] = wishes.whole_number(key, value)
+    values = wishes.read_settings(given, Choices, PLACE, {"secrets": _names})
     choices = Choices(**{"ship_to": os.environ.get(STORE_VARIABLE, ""), **values})
     _check(choices)
     return choices

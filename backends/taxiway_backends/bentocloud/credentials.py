@@ -47,13 +47,23 @@ def read() -> Credentials:
             f"`keyring set {KEYRING} api-key`.",
         )
     endpoint = (os.environ.get(ENDPOINT_VARIABLE) or _of_keyring("endpoint") or ENDPOINT).rstrip("/")
-    parts = urlsplit(endpoint)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+    if not may_have_token(endpoint):
         raise CredentialsError(
             f"{endpoint!r} is no address to which an API token may be sent.",
             hint=f"Set {ENDPOINT_VARIABLE} to your organization's, such as https://mine.cloud.bentoml.com.",
         )
     return Credentials(key, endpoint)
+
+
+def may_have_token(address: str) -> bool:
+    """Tell whether nobody on the way to an address could read a token that is sent there."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    return (parts.scheme == "https" and bool(parts.hostname)) or (
+        parts.scheme == "http" and parts.hostname in _LOOPBACK
+    )
 
 
 def _of_keyring(name: str) -> str:

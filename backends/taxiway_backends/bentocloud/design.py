@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from taxiway.backends import EndpointRef, EndpointSpec
-from taxiway.errors import InputError, UnsupportedError
+from taxiway.errors import InputError
 from taxiway_backends.bentocloud.choices import PLACE, Choices
 from taxiway_backends.cloud import wishes
 
@@ -184,10 +184,7 @@ def design(spec: EndpointSpec, chosen: Choices, instance_type: str) -> Design:
     check_name(spec.name)
     wishes.check_workers(spec)
     wishes.check_routing(spec.routing)
-    if lacks := find_lacks(spec):
-        raise UnsupportedError(
-            f"{PLACE} cannot do this: {lacks[0]}.", hint="Leave it out, or deploy elsewhere."
-        )
+    wishes.refuse_lacks(find_lacks(spec), PLACE)
     least, most = chosen.scale(spec.workers)
     seconds = (spec.bake.seconds if spec.bake else CANARY_SECONDS) if chosen.canary else 0.0
     return Design(
@@ -245,11 +242,7 @@ def differences(
         changes.append(f"push {after.model} and replace the live {before.model} by it")
     if old_shadow != new_shadow:
         changes.append(f"shadow: {old_shadow or 'none'} → {new_shadow or 'none'}")
-    for one in fields(Design):
-        old, new = getattr(before, one.name), getattr(after, one.name)
-        if one.name not in ("endpoint", "model", "mirror_to", "owner") and old != new:
-            changes.append(f"{one.name}: {_brief(old)} → {_brief(new)}")
-    return tuple(changes)
+    return *changes, *wishes.differences(before, after, ("endpoint", "model", "mirror_to", "owner"))
 
 
 def variables_of(config: Any) -> Mapping[str, str]:
@@ -259,7 +252,3 @@ def variables_of(config: Any) -> Mapping[str, str]:
 
 def _or(value: Any, default: int) -> int:
     return default if value is None else int(value)
-
-
-def _brief(value: Any) -> str:
-    return "none" if value in (None, "", (), 0) else str(value)

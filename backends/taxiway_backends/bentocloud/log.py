@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import queue
 import re
 import threading
@@ -17,10 +16,12 @@ from taxiway_backends.bentocloud.refusals import CloudError, MissingError
 from taxiway_backends.local.log import parse_line
 
 LOOK_SECONDS = 2.0
-QUIET_SECONDS = 1.0
+#: How long a pod's first line, and then the next one, is waited for.
+FIRST_SECONDS, QUIET_SECONDS = 5.0, 1.0
 _CONTAINER, _BUILDER = "main", "builder"
 _TAIL = 5
 _LONGEST_LINE = 300
+_Pod = tuple[str, str]  # its name, and its container's
 #: A line as BentoML itself writes it.
 _LINE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}) (\[\w+\] .*)")
 
@@ -30,7 +31,7 @@ def read(account: Account, native: Native, since: datetime | None = None) -> lis
 
     BentoCloud's client gives the last 50 of each.
     """
-    lines = [line for pod in _pods(account, native) for line in _last_of(account, native, pod)]
+    lines = _last_of(account, native, _pods(account, native))
     # A line without a time goes with the one before it: that of a traceback.
     found, when = [], None
     for line in lines:
@@ -66,7 +67,7 @@ def follow(
                 if there is None:
                     return
                 continue
-            if since is None or line.time is None or line.time >= since:
+            if line is not None and (since is None or line.time is None or line.time >= since):
                 yield line
     finally:
         tails.stop.set()
@@ -74,12 +75,12 @@ def follow(
 
 def tail(account: Account, native: Native) -> str:
     """Give the last things that replicas said, in one line; empty where they said nothing."""
-    return _brief([line for pod in _pods(account, native)[1:] for line in _last_of(account, native, pod)])
+    return _brief(_last_of(account, native, _replicas(account, native)))
 
 
 def tail_build(account: Account, native: Native) -> str:
     """Give the last things that the build said, in one line."""
-    return _brief([line for pod in _pods(account, native)[:1] for line in _last_of(account, native, pod)])
+    return _brief(_last_of(account, native, _builders(account, native)))
 
 
 def _brief(lines: list[LogLine]) -> str:
@@ -87,64 +88,75 @@ def _brief(lines: list[LogLine]) -> str:
     return " | ".join([text for text in texts if text][-_TAIL:])
 
 
-def _pods(account: Account, native: Native) -> list[tuple[str, str] | None]:
-    """Name pods and containers: first the builder's, which may be gone."""
+def _pods(account: Account, native: Native) -> list[_Pod]:
+    """Name the pods of the build and of the replicas; none where the deployment has just gone."""
     try:
-        builder = account.builder(native)
-        replicas = account.pods(native)
+        return [*_builders(account, native), *_replicas(account, native)]
     except MissingError:
         return []
-    first = (str(builder.name), _BUILDER) if builder else None
-    return [first, *((str(pod.name), _CONTAINER) for pod in replicas)]
 
 
-def _last_of(account: Account, native: Native, pod: tuple[str, str] | None) -> list[LogLine]:
-    """Give what a pod has said until now: the client only follows, so it is left when nothing comes."""
-    if pod is None:
-        return []
+def _builders(account: Account, native: Native) -> list[_Pod]:
+    builder = account.builder(native)
+    return [(str(builder.name), _BUILDER)] if builder else []
+
+
+def _replicas(account: Account, native: Native) -> list[_Pod]:
+    return [(str(pod.name), _CONTAINER) for pod in account.pods(native)]
+
+
+def _last_of(account: Account, native: Native, pods: list[_Pod]) -> list[LogLine]:
+    """Give what pods have said until now, one after another."""
+    return [line for pod in pods for line in _said_by(account, native, pod)]
+
+
+def _said_by(account: Account, native: Native, pod: _Pod) -> Iterator[LogLine]:
+    """Give what a pod has said: the client only follows, so it is left when nothing comes."""
     tails = _Tails(account)
     tails.begin(native, pod)
-    lines = []
+    seconds = FIRST_SECONDS
     try:
-        while True:
-            lines.append(tails.lines.get(timeout=QUIET_SECONDS))
+        while (line := tails.lines.get(timeout=seconds)) is not None:
+            yield line
+            seconds = QUIET_SECONDS
     except queue.Empty:
-        return lines
+        return
     finally:
         tails.stop.set()
 
 
 @dataclass
 class _Tails:
-    """Follows pods, each in a thread of its own."""
+    """Follows pods, each in a thread of its own; at a log's end comes None."""
 
     account: Account
-    lines: queue.Queue[LogLine] = field(default_factory=queue.Queue)
+    lines: queue.Queue[LogLine | None] = field(default_factory=queue.Queue)
     stop: threading.Event = field(default_factory=threading.Event)
-    _begun: set[tuple[str, str]] = field(default_factory=set)
+    _begun: set[_Pod] = field(default_factory=set)
 
     def watch(self, native: Native) -> None:
         """Follow every pod that is not followed yet."""
         for pod in _pods(self.account, native):
-            if pod is not None and pod not in self._begun:
+            if pod not in self._begun:
                 self.begin(native, pod)
 
-    def begin(self, native: Native, pod: tuple[str, str]) -> None:
+    def begin(self, native: Native, pod: _Pod) -> None:
         """Follow one."""
         self._begun.add(pod)
         threading.Thread(target=self._run, args=(native, pod), daemon=True).start()
 
-    def _run(self, native: Native, pod: tuple[str, str]) -> None:
+    def _run(self, native: Native, pod: _Pod) -> None:
         name, container = pod
         ended = threading.Event()
         # The client sets what it is given when a log ends: that must not end the others.
         threading.Thread(target=_hand_on, args=(self.stop, ended), daemon=True).start()
         try:
-            for piece in self.account.tail(native, name, container, ended):
-                for text in base64.b64decode(piece).decode(errors="replace").rstrip("\n").split("\n"):
-                    self.lines.put(_line(container if container == _BUILDER else name, text))
+            for text in self.account.tail(native, name, container, ended):
+                self.lines.put(_line(container if container == _BUILDER else name, text))
         except CloudError:
             self._begun.discard(pod)  # it is tried again at the next look
+        finally:
+            self.lines.put(None)
 
 
 def _hand_on(one: threading.Event, other: threading.Event) -> None:

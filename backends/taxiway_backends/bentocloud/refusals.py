@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from taxiway.errors import BackendError
 
 _TRACE = re.compile(r"trace ID <[^>]*>")
+#: What the client puts before BentoCloud's own answer.
+_CLIENTS_WORDS = re.compile(r"request failed with status code \d+: |Deployment .{0,80}not found: ")
+_LONGEST_REASON = 500
 _TOKENS = "Make a new one on BentoCloud under API Tokens, and set BENTO_CLOUD_API_KEY."
 
 
@@ -51,14 +55,12 @@ def told(doing: str) -> Iterator[None]:
         Whatever was raised.
     """
     import httpx
-    from bentoml.exceptions import BentoMLException, NotFound
+    from bentoml.exceptions import BentoMLException
     from cattrs import BaseValidationError
     from httpx_ws import HTTPXWSException, WebSocketUpgradeError
 
     try:
         yield
-    except NotFound as error:
-        raise _made(MissingError, 404, f"BentoCloud has nothing to {doing}.", "Deploy it first.") from error
     except BentoMLException as error:
         raise _refused(int(error.error_code), error.message, doing) from error
     except WebSocketUpgradeError as error:
@@ -69,18 +71,18 @@ def told(doing: str) -> Iterator[None]:
             _sentence(f"BentoCloud {what} to {doing} ({type(error).__name__})"),
             hint="Look at the network and at BENTO_CLOUD_API_ENDPOINT; it is tried again by itself.",
         ) from error
-    except (BaseValidationError, ValueError) as error:  # an answer that the client cannot read
+    except (BaseValidationError, ValueError, httpx.RequestError) as error:  # the client cannot read it
         raise CloudError(
-            _sentence(f"BentoCloud's answer could not be read to {doing} ({type(error).__name__})"),
+            _sentence(
+                f"BentoCloud's answer, when asked to {doing}, could not be read ({type(error).__name__})"
+            ),
             hint="Look whether BENTO_CLOUD_API_ENDPOINT is a BentoCloud, and for a newer bentoml.",
         ) from error
 
 
 def _refused(status: int, text: str, doing: str) -> CloudError:
     """Say what BentoCloud answered."""
-    reason = text.partition(f"request failed with status code {status}:")[2] or text
-    if trace := _TRACE.search(reason):
-        reason = trace.group()
+    reason = _reason(text)
     if status == 401:
         words = "BentoCloud does not accept the API token: it is wrong or has expired."
         return _made(CredentialsError, status, words, _TOKENS)
@@ -92,7 +94,8 @@ def _refused(status: int, text: str, doing: str) -> CloudError:
         words = f"BentoCloud does not allow this API token to {doing}."
         return _made(CredentialsError, status, words, "Use a token with the scopes api and write_cluster.")
     if status == 404:
-        return _made(MissingError, status, f"BentoCloud has nothing to {doing}.", "Deploy it first.")
+        words = f"BentoCloud could not {doing}: {reason or 'it is not there'}"
+        return _made(MissingError, status, words, "Deploy it first.")
     if status == 409:
         words = f"BentoCloud could not {doing}, because of what is there: {reason}"
         return _made(TakenError, status, words, "Choose another name, or wait for the change under way.")
@@ -104,6 +107,16 @@ def _refused(status: int, text: str, doing: str) -> CloudError:
         return _made(CloudError, status, words, "It is tried again by itself; status.bentoml.com tells more.")
     words = f"BentoCloud refused to {doing}: {reason or status}"
     return _made(CloudError, status, words, "What it says is BentoCloud's own; look at the settings.")
+
+
+def _reason(text: str) -> str:
+    """Give what BentoCloud itself said, out of what its client says; it may be a gateway's whole page."""
+    if trace := _TRACE.search(text):
+        return trace.group()
+    reason = _CLIENTS_WORDS.sub("", text, count=1)
+    with suppress(ValueError, KeyError, TypeError):
+        reason = str(json.loads(reason)["error"])
+    return reason[:_LONGEST_REASON]
 
 
 def _made(kind: type[CloudError], status: int, message: str, hint: str) -> CloudError:

@@ -82,9 +82,11 @@ class Rollout:
         if routing.shadow is not None:
             shadow = self._bring(shadow, wanted.shadow(routing.shadow.tag), routing.shadow, token)
             wanted = self._mirroring(wanted, live, shadow)
-        self._bring(live, wanted, routing.live, token)
+        after = self._bring(live, wanted, routing.live, token)
         if routing.shadow is None and shadow is not None:
             self._remove(wanted.ref, SHADOW_ROLE)
+        mirrored = shadow is not None or (live is not None and live.mirrors)
+        if routing.shadow is None and mirrored and not after.mirrors:
             self._account.remove_mirror_secret(wanted.endpoint, self._cluster)
 
     def _mirroring(self, wanted: Design, live: Native | None, shadow: Native) -> Design:
@@ -109,7 +111,11 @@ class Rollout:
         if native.status == "terminating" or newest is None:
             return native  # what is to come after it comes the next time
         if same(newest.design, design) and native.status not in (*BROKEN, "terminated"):
-            return native
+            if not native.refused:
+                return native
+            # What was sent back is not asked for any more
+            labels = {APPLY: token, BEFORE: newest.design.model}
+            return self._account.update(native, newest.design, newest.memory, labels)
         if native.was_tried(design, token) and native.status != "terminated":
             return native
         push(self._account, model)
@@ -121,7 +127,9 @@ class Rollout:
         if not (design.canary and main and native.status in UP and main.design.model != design.model):
             return self._account.update(native, design, {APPLY: token}, labels)
         candidate = design, {APPLY: token, SINCE: datetime.now(UTC).isoformat()}
-        return self._account.update(native, main.design, main.memory, labels, candidate)
+        # Without a shadow the secret of the mirror goes, and what needs it could not start again
+        kept = main.design if design.mirror_to else replace(main.design, mirror_to="")
+        return self._account.update(native, kept, main.memory, labels, candidate)
 
     def settle(self, live: Native, shadow: Native | None) -> bool:
         """Do what had to wait for something to get ready; tell whether there was anything."""
@@ -144,7 +152,7 @@ class Rollout:
             return False
         if main.design.mirror_to == shadow.url:
             return False
-        labels = {APPLY: main.memory.get(APPLY, ""), BEFORE: main.design.model}
+        labels = {APPLY: live.token, BEFORE: main.design.model, REFUSED: live.refused}
         self._account.update(live, self._mirroring(main.design, live, shadow), main.memory, labels)
         return True
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from taxiway.backends import EndpointSpec, ModelRef, Resources, Routing
-from taxiway.errors import InputError, NotFoundError
+from taxiway.errors import InputError, NotFoundError, UnsupportedError
 
 LONGEST_NAME = 40
 _NAME = re.compile(r"[a-z0-9](-?[a-z0-9])*")
@@ -42,7 +43,33 @@ def require_files(model: ModelRef) -> None:
         raise NotFoundError(f"{model.tag} has no files in {model.path}.", hint="Package the model again.")
 
 
-def refuse_unknown(given: Iterable[str], known: Iterable[str], place: str) -> None:
+def read_settings(
+    given: Mapping[str, Any], kind: type, place: str, own: Mapping[str, Callable[[Any], Any]]
+) -> dict[str, Any]:
+    """Read settings as the fields of a dataclass, each by its default: a text or a whole number.
+
+    Parameters
+    ----------
+    own
+        What reads a setting that is neither.
+
+    Raises
+    ------
+    InputError
+        A key is not known, or its value cannot be.
+    """
+    defaults = {field.name: field.default for field in fields(kind)}
+    _refuse_unknown(given, defaults, place)
+    values = {}
+    for key, value in given.items():
+        if key in own:
+            values[key] = own[key](value)
+        else:
+            values[key] = (_text if isinstance(defaults[key], str) else _whole_number)(key, value)
+    return values
+
+
+def _refuse_unknown(given: Iterable[str], known: Iterable[str], place: str) -> None:
     """Refuse a setting that a cloud does not know, with the nearest that it does."""
     names = sorted(known)
     for key in given:
@@ -52,15 +79,13 @@ def refuse_unknown(given: Iterable[str], known: Iterable[str], place: str) -> No
             raise InputError(f"{place} has no setting {key!r}.", hint=meant)
 
 
-def whole_number(key: str, value: Any) -> int:
-    """Read a setting that is a whole number."""
+def _whole_number(key: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise InputError(f"The setting {key} cannot be {value!r}.", hint="Give a whole number.")
     return value
 
 
-def text(key: str, value: Any) -> str:
-    """Read a setting that is a text."""
+def _text(key: str, value: Any) -> str:
     if not isinstance(value, str):
         raise InputError(f"The setting {key} cannot be {value!r}.", hint="Give a text.")
     return value
@@ -89,3 +114,31 @@ def lacks_of_clouds(spec: EndpointSpec, place: str, who: str) -> list[str]:
     if spec.token_hash:
         lacks.append(f"a token: {who}")
     return lacks
+
+
+def refuse_lacks(lacks: Sequence[str], place: str) -> None:
+    """Refuse what a cloud cannot give."""
+    if lacks:
+        raise UnsupportedError(
+            f"{place} cannot do this: {lacks[0]}.", hint="Leave it out, or deploy elsewhere."
+        )
+
+
+def differences(before: Any, after: Any, but: Collection[str]) -> list[str]:
+    """Say in which fields two designs of one cloud differ, one sentence a field.
+
+    Parameters
+    ----------
+    but
+        Fields that are left out.
+    """
+    changes = []
+    for one in fields(after):
+        old, new = getattr(before, one.name), getattr(after, one.name)
+        if one.name not in but and old != new:
+            changes.append(f"{one.name}: {_brief(old)} → {_brief(new)}")
+    return changes
+
+
+def _brief(value: Any) -> str:
+    return "none" if value in (None, "", {}, ()) else str(value)

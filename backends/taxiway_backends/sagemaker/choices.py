@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from taxiway.errors import InputError
@@ -80,18 +80,7 @@ def read(given: Mapping[str, Any]) -> Choices:
     InputError
         A key is not known, or its value cannot be.
     """
-    known = {field.name: field for field in fields(Choices)}
-    wishes.refuse_unknown(given, known, PLACE)
-    values: dict[str, Any] = {}
-    for key, value in given.items():
-        default = known[key].default
-        if key == "autoscale":
-            values[key] = _range(value)
-        elif isinstance(default, int):
-            values[key] = wishes.whole_number(key, value)
-        else:
-            values[key] = wishes.text(key, value)
-    choices = Choices(**values)
+    choices = Choices(**wishes.read_settings(given, Choices, PLACE, {"autoscale": _range}))
     _check(choices)
     return choices
 

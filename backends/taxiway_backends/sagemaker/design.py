@@ -6,10 +6,8 @@ import hashlib
 import json
 import shlex
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
 
 from taxiway.backends import Bake, EndpointRef, EndpointSpec, Routing
-from taxiway.errors import UnsupportedError
 from taxiway_backends.cloud import wishes
 from taxiway_backends.sagemaker import choices as choosing
 from taxiway_backends.sagemaker import prices
@@ -194,10 +192,7 @@ def design(
     wishes.check_name(spec.name, choosing.PLACE)
     wishes.check_workers(spec)
     wishes.check_routing(spec.routing)
-    if lacks := find_lacks(spec, chosen):
-        raise UnsupportedError(
-            f"SageMaker cannot do this: {lacks[0]}.", hint="Leave it out, or deploy elsewhere."
-        )
+    wishes.refuse_lacks(find_lacks(spec, chosen), choosing.PLACE)
     serverless = chosen.mode == "serverless"
     options = shlex.split(wishes.serving_options(spec.policies))
     if spec.device != "auto":  # a GPU that is demanded is paid for: a CPU does not stand in for it
@@ -257,11 +252,7 @@ def differences(before: Design | None, after: Design) -> tuple[str, ...]:
         changes.append(f"replace the live {before.live} by {after.live}")
     if before.shadow != after.shadow:
         changes.append(f"shadow: {before.shadow or 'none'} → {after.shadow or 'none'}")
-    for one in fields(Design):
-        old, new = getattr(before, one.name), getattr(after, one.name)
-        if one.name not in ("endpoint", "live", "shadow", "owner") and old != new:
-            changes.append(f"{one.name}: {_brief(old)} → {_brief(new)}")
-    return tuple(changes)
+    return *changes, *wishes.differences(before, after, ("endpoint", "live", "shadow", "owner"))
 
 
 def cost_notes(before: Design | None, after: Design) -> tuple[str, ...]:
@@ -276,7 +267,3 @@ def cost_notes(before: Design | None, after: Design) -> tuple[str, ...]:
     if before is not None and before != after and after.mode != "serverless":
         notes.append("While it is updated, the old and the new fleet are billed side by side, for minutes.")
     return tuple(notes)
-
-
-def _brief(value: Any) -> str:
-    return "none" if value in (None, "", {}, ()) else str(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from taxiway.backends import EndpointSpec, Observation
+from taxiway.backends import EndpointSpec
 from taxiway_backends.bentocloud import BentoCloudBackend, account
-from tests.backends.conformance import Subject
+from tests.backends.clouds import CloudSubject
 from tests.emulators.bentocloud import BentoCloudEmulator
 from tests.models import BuiltModel
 
@@ -28,7 +27,7 @@ class Cut(BaseException):
 
 
 @dataclass
-class Endpoint(Subject):
+class Endpoint(CloudSubject):
     """One endpoint of the BentoCloud back end, and what a test does with it."""
 
     backend: BentoCloudBackend
@@ -41,12 +40,6 @@ class Endpoint(Subject):
     def spec(self, live: int = 0, shadow: int | None = None, **more: Any) -> EndpointSpec:
         given = {"ship_to": self.store, **more.pop("settings", {})}
         return super().spec(live, shadow, settings=given, **more)
-
-    def ask(self, seen: Observation) -> str:
-        body = json.dumps({"records": self.models[0].rows(1)}).encode()
-        status, _, answer = self.backend.ask(self.ref, body, {"content-type": "application/json"})
-        assert status == 200, answer
-        return str(json.loads(answer)["model"])
 
     def resources(self) -> list[str]:
         """All that bills, and the secrets; a Bento stays in the repository, which nothing deletes from."""

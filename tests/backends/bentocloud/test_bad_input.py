@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import threading
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, Literal
@@ -13,10 +12,11 @@ import pytest
 
 from taxiway.backends import Status
 from taxiway.errors import BackendError, ConflictError, InputError, RequestError, UnsupportedError
-from taxiway_backends.bentocloud import BentoCloudBackend, credentials
+from taxiway_backends.bentocloud import BentoCloudBackend, asking, credentials
 from tests.backends.bentocloud.conftest import Endpoint
 from tests.backends.conformance import refused
 from tests.emulators.bentocloud import BentoCloudEmulator
+from tests.emulators.bentocloud.shapes import CLUSTERS
 
 
 def _problem() -> tuple[str, str]:
@@ -40,9 +40,13 @@ def test_every_failure_of_the_token_is_a_sentence_and_its_remedy(
         other.setenv(credentials.KEY_VARIABLE, "wrong")
         assert "does not accept the API token" in _problem()[0]
         assert "wrong" not in repr(credentials.read())
+    asker = endpoint.backend._account().asker
     with monkeypatch.context() as other:
-        other.setenv(credentials.ENDPOINT_VARIABLE, "http://cloud.example")
-        assert "no address to which an API token may be sent" in _problem()[0]
+        for address in ("http://cloud.example", "cloud.example", "https://", "https://[::1"):
+            other.setenv(credentials.ENDPOINT_VARIABLE, address)
+            assert "no address to which an API token may be sent" in _problem()[0]
+            with refused(RequestError, "could be read on the way"):
+                asking.ask(asker, address, b"", {})
     key = endpoint.cloud.environment[credentials.KEY_VARIABLE]
     monkeypatch.delenv(credentials.KEY_VARIABLE)
     assert _problem()[0] == "No API token of BentoCloud was found."
@@ -217,15 +221,19 @@ def test_an_upload_that_is_cut_is_told_and_made_good_by_the_next(
             monkeypatch.setenv(name, value)
         for number, strategy in enumerate(strategies):
             cloud.transmit(strategy)
-            cloud.cut_upload(at=0.5)
             tag = endpoint.models[number].tag
-            with refused(BackendError, f"The upload of {tag} to BentoCloud broke off: "):
-                endpoint.backend.apply(endpoint.spec(number), token="a")
+            for whole in (0, 1):  # the model is cut, then it comes and the Bento is
+                cloud.cut_upload(at=0.5, after=whole)
+                with refused(BackendError, f"The upload of {tag} to BentoCloud broke off: "):
+                    endpoint.backend.apply(endpoint.spec(number), token="a")
             assert cloud.account()["deployments"] == []
+            before = len(cloud.calls())
             cloud.fail_next("create_deployment", 429)
             with refused(BackendError, "asks for patience"):
                 endpoint.backend.apply(endpoint.spec(number), token="a")
             assert tag in cloud.account()["bentos"]
+            later = cloud.calls()[before:]
+            assert ("start_upload_bento" in later, "start_upload_model" in later) == (True, False)
             steps = [record.getMessage() for record in caplog.records if tag in record.getMessage()]
             assert steps[-1] == f"pushed {tag} to BentoCloud"
             assert re.search(r"([\d.]+) of \1 MB$", steps[-2]), steps
@@ -241,21 +249,33 @@ def test_an_upload_that_is_cut_is_told_and_made_good_by_the_next(
         monkeypatch.setenv(name, value)
 
 
+def test_an_endpoint_is_not_left_behind_in_another_cluster(endpoint: Endpoint) -> None:
+    endpoint.backend.apply(endpoint.spec(), token="a")
+    moved = endpoint.spec(settings={"cluster": CLUSTERS[1]})
+    for step in (endpoint.backend.plan, lambda spec: endpoint.backend.apply(spec, token="b")):
+        with refused(ConflictError, f"is in the cluster {CLUSTERS[0]}, and cannot move"):
+            step(moved)
+    endpoint.backend.apply(endpoint.spec(settings={"cluster": CLUSTERS[0]}), token="c")
+    assert endpoint.resources() == ["deployments taxiway-iris"]
+    # A cluster that there is not (any more) keeps nothing
+    endpoint.backend.destroy(endpoint.ref, token="end")
+    endpoint.backend._folder(endpoint.name).remember({"cluster": "moon"})
+    endpoint.backend.apply(moved, token="d")
+    assert endpoint.cloud.deployment("taxiway-iris", CLUSTERS[1]).status != "terminated"
+
+
+def test_what_bentocloud_answers_is_read_or_told_that_it_cannot_be(endpoint: Endpoint) -> None:
+    page = f"<html>{'the gateway is tired ' * 1000}</html>"
+    endpoint.cloud.fail_next("get_deployment", 400, message=page)
+    assert len(endpoint.backend.observe(endpoint.ref).reason) < 700
+    endpoint.cloud.fail_next("get_deployment", 418, message="in so many words")
+    assert endpoint.backend.observe(endpoint.ref).reason.endswith("taxiway-iris: in so many words.")
+    for content in (b"<html>", b"[]", b"{}", b'{"name": 1}', b'"\xff"', b""):
+        endpoint.cloud.answer_next("get_deployment", content)
+        seen = endpoint.backend.observe(endpoint.ref)
+        assert (seen.status, seen.live) == (Status.UNKNOWN, None), content
+        assert "could not be read" in seen.reason
+
+
 def test_two_deploys_at_once_end_with_one_of_them_and_the_other_can_follow(endpoint: Endpoint) -> None:
-    problems: list[BaseException] = []
-
-    def deploy(number: int) -> None:
-        try:
-            BentoCloudBackend(endpoint.backend.home).apply(endpoint.spec(number), token=str(number))
-        except BaseException as error:  # noqa: BLE001
-            problems.append(error)
-
-    threads = [threading.Thread(target=deploy, args=(number,)) for number in (0, 1)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert problems == []
-    endpoint.until(lambda seen: seen.status is Status.READY)
-    endpoint.backend.apply(endpoint.spec(1), token="1")
-    endpoint.ready(1)
+    endpoint.deploy_two_at_once()

@@ -113,8 +113,18 @@ def test_a_canary_gets_its_share_until_the_bake_is_over(endpoint: Endpoint) -> N
     assert (seen.status, seen.live) == (Status.DEGRADED, endpoint.models[1].tag)
     assert endpoint.backend.apply(broken, token="bad").status is Status.DEGRADED
     assert _ask(endpoint, "still") == endpoint.models[1].tag
+    # That is over when what answers is asked for, and stays known when only a shadow gets its copies
+    endpoint.backend.apply(endpoint.spec(1, **more), token="back")
+    endpoint.ready(1)
+    endpoint.backend.apply(broken, token="worse")
+    endpoint.until(lambda seen: "sent back" in seen.reason)
+    endpoint.orphan()
+    seen = endpoint.until(lambda seen: seen.shadow is not None and seen.native == "running")
+    assert (seen.status, "sent back" in seen.reason) == (Status.DEGRADED, True)
+    assert endpoint.backend.apply(broken, token="worse").status is Status.DEGRADED
     endpoint.backend.apply(endpoint.spec(2, **more), token="again")
     endpoint.ready(2)
+    assert endpoint.resources() == ["deployments taxiway-iris"]
 
 
 def test_scaled_to_zero_it_bills_nothing_and_the_next_request_wakes_it(endpoint: Endpoint) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from taxiway.backends import EndpointSpec, Observation
+from taxiway.backends import EndpointSpec
 from taxiway_backends.sagemaker import SageMakerBackend
-from tests.backends.conformance import Subject
+from tests.backends.clouds import CloudSubject
 from tests.models import BuiltModel
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ class Cut(BaseException):
 
 
 @dataclass
-class Endpoint(Subject):
+class Endpoint(CloudSubject):
     """One endpoint of the SageMaker back end, and what a test does with it."""
 
     backend: SageMakerBackend
@@ -43,12 +42,6 @@ class Endpoint(Subject):
     def spec(self, live: int = 0, shadow: int | None = None, **more: Any) -> EndpointSpec:
         given = {"role": self.account.role, "image": self.image, **more.pop("settings", {})}
         return super().spec(live, shadow, settings=given, **more)
-
-    def ask(self, seen: Observation) -> str:
-        body = json.dumps({"records": self.models[0].rows(1)}).encode()
-        status, _, answer = self.backend.ask(self.ref, body, {"content-type": "application/json"})
-        assert status == 200, answer
-        return str(json.loads(answer)["model"])
 
     def resources(self) -> list[str]:
         """All that there is in the account but the prediction log, which comes as it is asked."""

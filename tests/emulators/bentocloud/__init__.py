@@ -130,6 +130,10 @@ class BentoCloudEmulator:
         """Do what the next calls of an operation say, but cut the connection instead of answering."""
         self._site.faults.lose(operation, times)
 
+    def answer_next(self, operation: str, content: bytes) -> None:
+        """Answer the next call of an operation with this, whatever it asks for."""
+        self._site.faults.answers[operation] = content
+
     def forbid(self, operation: str) -> None:
         """Take a permission from the token: 403 until :meth:`release`."""
         self._site.faults.forbidden.add(operation)
@@ -142,9 +146,9 @@ class BentoCloudEmulator:
         """Uploads are taken in no faster."""
         self._site.faults.bytes_per_second = bytes_per_second
 
-    def cut_upload(self, at: float = 0.5, times: int = 1) -> None:
-        """Cut the connection of the next uploads after that share of their bytes."""
-        self._site.faults.cut(at, times)
+    def cut_upload(self, at: float = 0.5, after: int = 0) -> None:
+        """Cut the connection of an upload after that share of its bytes, and so many whole ones before it."""
+        self._site.faults.cut(at, after)
 
     def build_fails(self, log_lines: tuple[str, ...] | list[str]) -> None:
         """Images that are needed from now on are built anew, print this, and fail."""

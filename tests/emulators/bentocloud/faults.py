@@ -51,6 +51,8 @@ class Faults:
         Operations that the token may not do.
     pauses
         Seconds that an operation (``*``: each) takes longer.
+    answers
+        What the next call of an operation is answered with, whatever it asks for.
     bytes_per_second
         How fast uploads are taken in; 0 for as fast as they come.
     build_log
@@ -66,6 +68,7 @@ class Faults:
 
     forbidden: set[str] = field(default_factory=set)
     pauses: dict[str, float] = field(default_factory=dict)
+    answers: dict[str, bytes] = field(default_factory=dict)
     bytes_per_second: float = 0.0
     build_log: tuple[str, ...] | None = None
     never_ready: float | None = None
@@ -73,7 +76,7 @@ class Faults:
     stuck: set[str] = field(default_factory=set)
     _failures: list[_Planted] = field(default_factory=list)
     _lost: list[_Planted] = field(default_factory=list)
-    _cuts: list[float] = field(default_factory=list)
+    _cuts: list[float | None] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def plant(self, operation: str, status: int, times: int, message: str | None) -> None:
@@ -86,17 +89,17 @@ class Faults:
         with self._lock:
             self._lost.append(_Planted(operation, times))
 
-    def cut(self, at: float, times: int) -> None:
-        """Cut the next uploads after that share of their bytes."""
+    def cut(self, at: float, after: int) -> None:
+        """Cut an upload after that share of its bytes, and so many whole ones before it."""
         with self._lock:
-            self._cuts += [at] * times
+            self._cuts += [*[None] * after, at]
 
     def end(self) -> None:
         """Nothing is planted any more."""
         with self._lock:
             for planted in (self._failures, self._lost, self._cuts):
                 planted.clear()
-        for kept in (self.forbidden, self.pauses, self.stuck):
+        for kept in (self.forbidden, self.pauses, self.answers, self.stuck):
             kept.clear()
         self.build_log = self.never_ready = None
         self.bytes_per_second = self.cold_start = 0.0
