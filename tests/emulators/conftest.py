@@ -25,9 +25,10 @@ def _tenant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenant]:
 @pytest.fixture
 def tenant(_tenant: Tenant) -> Iterator[Tenant]:
     """One organization of BentoCloud for all tests, the tiny Bento pushed; nothing planted stays."""
-    if not _tenant.cloud.account()["bentos"]:
-        _tenant.push()
-    yield _tenant
+    with _tenant.at_home():
+        if not _tenant.cloud.account()["bentos"]:
+            _tenant.push()
+        yield _tenant
     _tenant.cloud.release()
     _tenant.cloud.renew_token()
     _tenant.cloud.transmit(None)

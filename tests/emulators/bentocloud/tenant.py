@@ -77,6 +77,26 @@ class Tenant:
         self.deployments, self.rest = self.client.deployment, self.client.client
         self.bento = BentoStore(home / "bentos").get(TAG)
 
+    @contextmanager
+    def at_home(self) -> Iterator[None]:
+        """Let bentoml use this home: for each test, since others in this process set theirs."""
+        from bentoml._internal.bento import BentoStore
+        from bentoml._internal.configuration.containers import BentoMLContainer
+        from bentoml._internal.models import ModelStore
+
+        used = (
+            (BentoMLContainer.bento_store, BentoStore(self.home / "nothing")),  # it takes what was pushed
+            (BentoMLContainer.model_store, ModelStore(self.home / "models")),
+            (BentoMLContainer.tmp_bento_store_dir, str(self.home / "tmp")),
+        )
+        for provider, value in used:
+            provider.set(value)
+        try:
+            yield
+        finally:
+            for provider, _ in used:
+                provider.reset()
+
     def another(self, token: str, timeout: float = 10.0) -> Any:
         """A client with a token; closed with the tenant."""
         import bentoml
@@ -167,20 +187,9 @@ def tenant(folder: Path) -> Iterator[Tenant]:
         warnings.simplefilter("ignore")
         import _bentoml_sdk.models  # type: ignore[import-untyped]  # noqa: F401
         import bentoml._internal.cloud  # noqa: F401
-        from bentoml._internal.bento import BentoStore
-        from bentoml._internal.configuration.containers import BentoMLContainer
-        from bentoml._internal.models import ModelStore
     with BentoCloudEmulator(folder / "cloud", life=0.2, second=0.02) as cloud:
         assert built.wait(120) == 0
         (home / "tmp").mkdir(exist_ok=True)
-        BentoMLContainer.bento_store.set(BentoStore(home / "nothing"))  # a deployment takes what was pushed
-        BentoMLContainer.model_store.set(ModelStore(home / "models"))
-        BentoMLContainer.tmp_bento_store_dir.set(str(home / "tmp"))
-        try:
-            made = Tenant(cloud, home)
-            yield made
-            made.close()
-        finally:
-            BentoMLContainer.bento_store.reset()
-            BentoMLContainer.model_store.reset()
-            BentoMLContainer.tmp_bento_store_dir.reset()
+        made = Tenant(cloud, home)
+        yield made
+        made.close()
