@@ -18,8 +18,10 @@ from pathlib import Path
 import pytest
 
 from taxiway.errors import BackendError
+from taxiway.serving import stores
 from taxiway_backends.sagemaker import image
 from taxiway_backends.sagemaker.image import debian, trying
+from taxiway_backends.sagemaker.image import lock as locking
 from taxiway_backends.sagemaker.image.base import make_base
 from taxiway_backends.sagemaker.image.context import Recipe, layers
 from taxiway_backends.sagemaker.image.engine import Engine, find_engine
@@ -168,6 +170,21 @@ def test_an_image_for_gpus_has_onnxruntime_for_cuda_and_is_another(model: BuiltM
     assert f"nvidia-cudnn-cu{cuda}" in pinned["gpu"]
     assert not any(name.startswith("nvidia") for name in pinned["cpu"])
     assert cuda in MACHINES, "no machine of SageMaker's is known to have a driver for that CUDA"
+
+
+def test_what_ships_the_log_is_of_our_version_whatever_the_model_was_made_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is pinned, and no other version of it is a constraint, which uv could not bring together."""
+    (tmp_path / "requirements.txt").write_text("orjson==3.11.4\n")
+    (tmp_path / "environment.json").write_text('{"imported": {"obstore": "0.8.0"}, "needed": {"six": "1"}}')
+
+    def resolve(folder: Path, *_: str, failed: str) -> None:
+        texts = [(folder / name).read_text() for name in ("pins.txt", "known.txt")]
+        (folder / "lock.txt").write_text(" ".join(texts))
+
+    monkeypatch.setattr(locking, "uv", resolve)
+    assert Recipe.of(tmp_path, tmp_path).lock.split() == ["orjson==3.11.4", stores.REQUIREMENT, "six==1"]
 
 
 @pytest.mark.usefixtures("without_engine")

@@ -34,7 +34,6 @@ from taxiway_backends.sagemaker.image.engine import Engine, find_engine
 from taxiway_backends.sagemaker.image.layers import EPOCH, Layer
 
 REPOSITORY = "taxiway"
-MOST_BYTES = 10 * 2**30
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _CREATED = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(EPOCH))
 _FROM = "FROM scratch\nADD base.tar.gz /\n"
@@ -157,11 +156,6 @@ def hand_over(image: LocalImage, engine: Engine) -> None:
 
 def _image(tag: str, how: How, config: bytes, parts: tuple[Layer, ...]) -> LocalImage:
     size = sum(layer.unpacked for layer in parts)
-    if size > MOST_BYTES:
-        raise BackendError(
-            f"The image {tag} has {size / 1e9:.1f} GB, and SageMaker takes {MOST_BYTES / 1e9:.1f} GB.",
-            hint="Serve the Model as ONNX, or leave out what its requirements.txt need not name.",
-        )
     return LocalImage(tag, f"sha256:{hashlib.sha256(config).hexdigest()}", size, how, config, parts)
 
 

@@ -36,7 +36,7 @@ class Engine:
         Raises
         ------
         BackendError
-            ``failed``, with the last line of what it said.
+            ``failed``, with the daemon's reason, or else the last line of what was said.
         """
         # The classic builder is everywhere, writes Docker's media types, and adds no attestations.
         own = {**os.environ, "DOCKER_BUILDKIT": "0", "BUILDKIT_PROGRESS": "plain"}

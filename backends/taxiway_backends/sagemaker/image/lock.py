@@ -46,9 +46,10 @@ def environment_lock(model: Path, cache: Path, *, gpu: bool = False) -> str:
     BackendError
         The pins contradict each other, have no wheel for the image, or no index could be reached.
     """
-    given = _pins(model)
-    known = _constraints(model, {pin.partition("==")[0].lower() for pin in given})
-    pins = [*(_for_gpu(pin) if gpu else pin for pin in given), REQUIREMENT]
+    pins = [*_pins(model), REQUIREMENT]
+    known = _constraints(model, {pin.partition("==")[0].lower() for pin in pins})
+    if gpu:
+        pins = [_for_gpu(pin) for pin in pins]
     what = json.dumps([pins, known, PYTHON, PLATFORM])
     path = cache / "locks" / f"{hashlib.sha256(what.encode()).hexdigest()[:32]}.txt"
     if path.exists():
