@@ -57,8 +57,6 @@ class Mirror:
 
     def direct(self, destination: Destination | None) -> None:
         """Post there from now on; to none without one."""
-        if destination == self._destination:
-            return
         self._destination = destination
         for task in self._tasks:
             task.cancel()
