@@ -69,6 +69,12 @@ def test_a_server_that_hangs_is_replaced(forking: Endpoint, monkeypatch: pytest.
     forking.ready(0)
 
 
+def test_a_home_keeps_its_server_when_another_home_gets_one(tmp_path: Path) -> None:
+    first = lifecycle.fork_server(tmp_path / "first")
+    lifecycle.fork_server(tmp_path / "second")
+    assert lifecycle.fork_server(tmp_path / "first") is first
+
+
 def test_a_server_ends_with_the_process_that_started_it(taxiway_home: Path) -> None:
     code = "import os; from taxiway_backends.local import LocalBackend; LocalBackend().prepare(); os._exit(9)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 9

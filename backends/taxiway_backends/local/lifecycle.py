@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from functools import lru_cache
 from pathlib import Path
 
 from taxiway_backends.local.orphans import find_orphans
@@ -18,6 +17,8 @@ from taxiway_backends.local.rundir import RunDir
 START_SECONDS = 5.0
 STOP_SECONDS = 10.0
 LOOK_SECONDS = 0.005
+
+_servers: dict[Path, ForkServer] = {}  # of this process, by home
 
 
 class ForkServer:
@@ -84,10 +85,9 @@ class ForkServer:
         return self._line
 
 
-@lru_cache(maxsize=1)
 def fork_server(home: Path) -> ForkServer:
-    """Give this process's fork server, which all its endpoints share."""
-    return ForkServer(home)
+    """Give this process's fork server of a home, which all endpoints there share."""
+    return _servers.setdefault(home, ForkServer(home))  # one, though several threads ask at once
 
 
 def start_master(directory: RunDir, home: Path, forks: ForkServer | None = None) -> None:

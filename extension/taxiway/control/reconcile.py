@@ -185,12 +185,13 @@ class Reconciler:
     def _act(self, row: EndpointRow, monotonic: float) -> tuple[EndpointRow, Observation]:
         """Look, and act where that is needed; give the desired state that was acted on, and what was seen."""
         if self._backend is None or self._backend.name != row.backend:
-            self._backend, self._owner = backend(row.backend), self._identity()
-            if isinstance(self._backend, Preparing):
-                self._backend.prepare()
+            found, self._owner = backend(row.backend), self._identity()
+            if isinstance(found, Preparing):
+                found.prepare()
             # once, for asking an object whether it keeps a protocol takes a tenth of a look
-            self._collecting = self._backend if isinstance(self._backend, Collecting) else None
-            self._pace = self._backend.look_seconds if isinstance(self._backend, Paced) else 0.0
+            self._collecting = found if isinstance(found, Collecting) else None
+            self._pace = found.look_seconds if isinstance(found, Paced) else 0.0
+            self._backend = found
         target, reference = self._backend, EndpointRef(row.name, self._owner)
         doing = "deleting" if row.desired == "absent" else f"applying change {row.generation}"
         if row.generation == self.applied:
