@@ -33,13 +33,16 @@ def test_a_change_rings_and_what_is_not_notable_does_not(taxiway_home: Path) -> 
 
 
 def test_where_there_is_no_bell_time_passes(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    for bell in (Bell(None), Bell(tmp_path / "file" / "bell")):
+    (tmp_path / "file").write_text("not a bell")
+    (tmp_path / "link").symlink_to("file")
+    for path in (None, tmp_path / "file" / "bell", tmp_path / "file", tmp_path / "link"):
+        bell = Bell(path)
         bell.listen()
         bell.ring()
         began = time.monotonic()
         bell.wait(0.05)
         assert time.monotonic() - began >= 0.05
+    assert (tmp_path / "file").read_text() == "not a bell"
 
 
 def test_a_bell_is_for_its_owner_only_and_is_found_again(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import stat
 import time
 from pathlib import Path
 
@@ -31,7 +32,7 @@ class Bell:
         if self._path is None:
             return
         with contextlib.suppress(OSError):
-            line = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            line = _open(self._path, os.O_WRONLY)
             try:
                 os.write(line, b"\0")
             finally:
@@ -39,13 +40,13 @@ class Bell:
 
     def listen(self) -> None:
         """Begin to listen; where no pipe can be made, ``wait`` only lets the time pass."""
-        if self._path is None:
+        if self._path is None or self._line is not None:
             return
-        with contextlib.suppress(FileExistsError, OSError):
+        with contextlib.suppress(OSError):  # it may be there
             os.mkfifo(self._path, 0o600)
         with contextlib.suppress(OSError):
             # for reading and writing, so that it never comes to an end when those who ring have left
-            self._line = os.open(self._path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._line = _open(self._path, os.O_RDWR)
 
     def wait(self, seconds: float) -> None:
         """Wait until it rings, and not longer than that."""
@@ -54,3 +55,12 @@ class Bell:
         elif select.select([self._line], [], [], seconds)[0]:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._line, 65536)
+
+
+def _open(path: Path, flags: int) -> int:
+    """Open a pipe; any other file would always be ready to be read, and is not ours to write to."""
+    line = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
+    if not stat.S_ISFIFO(os.fstat(line).st_mode):
+        os.close(line)
+        raise OSError(f"{path} is no pipe")
+    return line
