@@ -114,7 +114,7 @@ def test_an_alert_tells_its_window_and_can_be_silenced(windows: list[datetime]) 
     assert datetime.fromisoformat(alert["silenced_until"]) > now() + timedelta(minutes=59)
     unsilence_alert(alert["id"])
     assert views.alerts("rain")[0]["silenced_until"] is None
-    with pytest.raises(ConflictError, match="together with others"):
+    with pytest.raises(ConflictError, match="no silence of this alone"):
         unsilence_alert(alert["id"])
     with pytest.raises(NotFoundError):
         silence_alert(4711, seconds=60)

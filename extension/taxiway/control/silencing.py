@@ -107,17 +107,16 @@ def end_of(ledger: Ledger, matcher: Matcher, *, by: str) -> None:
     Raises
     ------
     ConflictError
-        There is none, so that whatever silences it covers more.
+        There is none; what silences it, if anything does, covers more.
     """
     exact = _definition(matcher)
     with ledger.reading() as session:
-        moment = now()
-        mine = [row for row in session.scalars(select(SilenceRow)) if row.matcher == exact and row.ends]
-        numbers = [row.id for row in mine if row.ends and row.ends > moment]
+        lasting = session.scalars(select(SilenceRow).where(SilenceRow.ends > now()))
+        numbers = [row.id for row in lasting if row.matcher == exact]
     if not numbers:
         raise ConflictError(
-            "It is silenced together with others.",
-            hint="`taxiway alerts silences` lists by what, `taxiway alerts unsilence NUMBER` ends it.",
+            "There is no silence of this alone.",
+            hint="`taxiway alerts silences` lists those of more, `taxiway alerts unsilence NUMBER` ends one.",
         )
     for number in numbers:
         end(ledger, number, by=by)
