@@ -16,6 +16,7 @@ from taxiway.control.monitor_process import MonitorSupervisor
 from taxiway.control.tables import EndpointRow, ObservationRow, SegmentRow
 from taxiway.demo import weather
 from taxiway.serving.spool import SpoolWriter, list_segments, read_segment
+from tests.control.rows import endpoint_row
 
 Until = Callable[..., object]
 
@@ -89,3 +90,18 @@ def test_the_monitor_is_started_for_a_record_though_its_segment_is_no_larger(tax
         assert supervisor._has_lost([row])
         assert not supervisor._has_lost([row])
     full.close()
+
+
+def test_a_spool_that_cannot_be_looked_at_hides_no_other(taxiway_home: Path) -> None:
+    book, spools = ledger(), {"fog": taxiway_home / "no-folder", "rain": taxiway_home / "spool"}
+    spools["fog"].touch()
+    rows = [endpoint_row(name) for name in spools]
+    with book.transaction() as session:
+        session.add_all(rows)
+        session.flush()
+        for name, spool in spools.items():
+            session.add(ObservationRow(endpoint=name, status="READY", spool=str(spool), time=now()))
+    writer = SpoolWriter(spools["rain"], "live")
+    writer.append({"n": 1})
+    writer.close()
+    assert MonitorSupervisor(book)._has_grown(rows)

@@ -205,7 +205,7 @@ def _segments(spool: str) -> list[str]:
     try:
         with os.scandir(spool) as entries:
             return [entry.path for entry in entries if entry.name.endswith(SUFFIX)]
-    except FileNotFoundError:
+    except OSError:  # of this one spool; the others are looked at
         return []
 
 

@@ -121,7 +121,7 @@ def forget_losses(spool: Path, *, before: float) -> None:
 
 
 def _files(spool: Path) -> list[str]:
-    """Name the counts of a spool; no ``Path`` of each, for every spool is looked at every second."""
+    """Name the counts of a spool; no ``Path`` of each, for every spool is looked at again and again."""
     try:
         with os.scandir(spool / FOLDER) as entries:
             return [entry.path for entry in entries if not entry.name.startswith(".")]
