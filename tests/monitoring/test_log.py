@@ -9,7 +9,7 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from taxiway.monitoring.findings import schema_findings
@@ -136,38 +136,44 @@ VALUES = st.sampled_from(
         '""',
         '"\\u00e5\\n\\""',
         '"å"',
+        '"\\u0000"',
         "[]",
         '[1,"a"]',
         '{"a":null}',
     ]
 )
-NAMES = st.sampled_from(["x", "y", "z", r"\u0078", "å", "", "id"])  # one may come twice
+NAMES = st.sampled_from(["x", "y", "z", r"\u0078", r"\u0000", "å", "", "id"])  # one may come twice
 ROWS = st.one_of(
     st.tuples(VALUES, VALUES).map(lambda cells: list(zip("xy", cells, strict=True))),
     st.lists(st.tuples(NAMES, VALUES), max_size=4),
 ).map(lambda cells: "{" + ",".join(f'"{name}":{value}' for name, value in cells) + "}")
 OUTPUTS = st.sampled_from(['{"label":"a"}', '{"label":1}'])
 FINDINGS = st.sampled_from(["[]", '[{"kind":"extra","column":"x","count":1,"example":3}]'])
-ODD = st.sampled_from(["", "", "", "", "times", "ids", "no list", "listed"])
+ODD = st.sampled_from(["", "", "", "", "times", "ids", "no list", "no answer", "whole", "listed"])
 
 
-@st.composite
-def spooled(draw):
+def spooled(number, odd="", row='{"x":1,"y":2}', answer='{"label":"a"}', found="[]"):
     """A record of one row, mostly as serving writes it without a look at it."""
-    number, odd, row, answer = draw(st.integers(0, 10**6)), draw(ODD), draw(ROWS), draw(OUTPUTS)
+    at = round(AT) + number if odd == "whole" else AT + number
     times = "[1.5]" if odd == "times" else "null"
     ids = '"ids":["own"]' if odd == "ids" else '"unnamed":1'
+    answer = "[1]" if odd == "no answer" else answer
     cells = f'"row":{row if odd == "no list" else f"[{row}]"},"answer":{answer}'
     if odd == "listed":
         cells = '"inputs":{"x":[2],"y":["b"]},"outputs":{"label":["a"]}'
     return (
-        f'{{"time":{AT + number},"latency_ms":0.5,"kind":"prediction","times":{times},"model":"rain:abc",'
-        f'"role":"live","findings":{draw(FINDINGS)},{ids},"request":"r{number}",{cells}}}'
+        f'{{"time":{at},"latency_ms":0.5,"kind":"prediction","times":{times},"model":"rain:abc",'
+        f'"role":"live","findings":{found},{ids},"request":"r{number}",{cells}}}'
     ).encode()
 
 
+SPOOLED = st.builds(spooled, st.integers(0, 10**6), ODD, ROWS, OUTPUTS, FINDINGS)
+
+
 @settings(max_examples=40, deadline=None)
-@given(payloads=st.lists(spooled(), min_size=1, max_size=8), most=st.integers(1, 4))
+@given(payloads=st.lists(SPOOLED, min_size=1, max_size=8), most=st.integers(1, 4))
+@example(payloads=[spooled(1), spooled(2, "whole"), spooled(3, "no answer")], most=4)
+@example(payloads=[spooled(number, row=r'{"a\u0000b":"\u0000"}') for number in range(3)], most=4)
 def test_rows_that_are_read_joined_give_the_same_frame_and_findings(payloads, most):
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(rows, "MOST_ROWS", most):
         writer = SpoolWriter(Path(folder), "live")

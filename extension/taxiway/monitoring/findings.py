@@ -102,7 +102,7 @@ def _requests_of(record: Record, order: tuple[str, ...] | None) -> Iterable[Reco
         return (record,)
     if order is None or tuple(record["inputs"]) == order:
         return ()
-    times = record["time"] if isinstance(record["time"], list) else record["time"].to_pylist()
+    times = record["time"] if isinstance(record["time"], Sequence) else record["time"].to_pylist()
     return ({**record, "time": time} for time in times)
 
 
