@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -181,10 +184,14 @@ def test_a_name_that_leads_elsewhere_once_it_was_looked_at_is_sent_nothing(
     assert "where clouds keep credentials" in sink(book).error
 
 
-def test_a_name_that_leads_elsewhere_meanwhile_is_refused_to_apprise_too() -> None:
-    resolve = apprising._open_only(lambda host, port: [(2, 1, 6, "", ("169.254.169.254", port))])
-    with pytest.raises(OSError, match="where clouds keep credentials"):
-        resolve("looked-at.example", 80)
+def test_a_name_that_leads_elsewhere_meanwhile_is_refused_to_apprise_too(receiver: Receiver) -> None:
+    code = "from taxiway.control import apprising, hosts; hosts._OF_CLOUDS = {'127.0.0.1'}; apprising.main()"
+    message = {"subject": "a", "body": "b", "mood": "info", "timeout": 5, "url": f"json://{receiver.address}"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=json.dumps(message), capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout)["wrong"]
+    assert receiver.received == []
 
 
 @in_sqlite

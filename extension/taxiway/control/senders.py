@@ -138,8 +138,14 @@ async def _post(url: str, body: bytes, headers: dict[str, str], seconds: float) 
 
 async def _insist_still_open(event: str, info: dict[str, Any]) -> None:
     """Ask, before anything is sent, that the host's name has not led elsewhere since it was looked at."""
-    if event == "connection.connect_tcp.complete":
-        insist_open_host(str(info["return_value"].get_extra_info("server_addr")[0]))
+    if event != "connection.connect_tcp.complete":
+        return
+    stream = info["return_value"]
+    try:
+        insist_open_host(str(stream.get_extra_info("server_addr")[0]))
+    except TaxiwayError:
+        await stream.aclose()
+        raise
 
 
 def signed(key: str, body: bytes, timestamp: int) -> dict[str, str]:
