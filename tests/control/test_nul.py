@@ -8,12 +8,16 @@ from pathlib import Path
 from sqlalchemy import select
 
 from taxiway.control import first_look
-from taxiway.control.ledger import ledger, now
+from taxiway.control.delivery import Delivery
+from taxiway.control.ledger import Ledger, ledger, now
 from taxiway.control.monitor import Monitor
 from taxiway.control.tables import AlertRow, ObservationRow, SchemaRow, SegmentRow, WindowRow
 from taxiway.demo import weather
+from taxiway.monitoring.context import firing
 from taxiway.packaging import registry
 from taxiway.serving.spool import SpoolWriter
+from tests.control.alerts import add, deliver, hold
+from tests.control.receivers import Receiver
 from tests.control.rows import endpoint_row
 from tests.monitoring.records import finding, outcome, prediction
 
@@ -54,3 +58,14 @@ def test_a_nul_in_names_values_and_outcomes_stops_no_cycle(
     assert alerts[0].state == "firing"
     assert "`acc\\x00ount`" in alerts[0].title
     assert counted == {"acc\\x00ount": 2, "weather_yesterday": 2}
+
+
+def test_an_alert_of_a_column_with_a_nul_in_its_name_is_told_once_and_so_is_its_end(
+    book: Ledger, postman: Delivery, receiver: Receiver
+) -> None:
+    drifted = firing("rain", "data_drift", "warning", "`wi\0nd` drifted", "Why.", "wi\0nd", value=0.4)
+    add(book, url=receiver.url)
+    for firings in ((drifted,), (drifted,), ()):
+        hold(book, *firings)
+        deliver(postman)
+    assert receiver.told == [("data_drift", "opened"), ("data_drift", "resolved")]
