@@ -9,6 +9,14 @@ const MEANINGS = new Map([
   ['schema_added', 'Requests carry a column that the Model was not trained with; the Model does not see it.'],
   ['schema_removed', 'Requests lack a column that the Model needs; they are rejected.'],
   ['schema_retyped', 'A column comes in another type than the Model was trained with.'],
+  ['schema_renamed', 'Requests lack a column and carry one much like it: it seems to have another name now.'],
+  [
+    'schema_reordered',
+    'Requests have the columns in another order than the reference; they are told apart by name.'
+  ],
+  ['schema_rescaled', 'A column’s values look as they would in another unit.'],
+  ['schema_constant', 'A column that varied in the reference has the same value in every row.'],
+  ['schema_out_of_range', 'A column has values that lie outside the range of the reference.'],
   [
     'new_category',
     'A column has a value that the reference does not know; what the Model makes of it is untested.'
@@ -37,7 +45,8 @@ const MEANINGS = new Map([
     'A clock is wrong, the endpoint’s or a client’s: what is of such a time is kept, but not judged.'
   ],
   ['monitor_stopped', 'Nothing is watched at present.'],
-  ['log_stopped', 'The endpoint answers, but no prediction arrives in the log.'],
+  ['no_predictions', 'Nobody has asked the endpoint for three times as long as its longest pause before.'],
+  ['log_stopped', 'The endpoint answers, but its predictions are not written down, or not read.'],
   ['sink_failed', 'Alerts cannot be delivered to where they should go.']
 ]);
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -341,3 +342,9 @@ def test_a_metric_of_which_more_is_better_falls_and_one_sided_tests_agree():
     fell = performance_drop_p_value(for_less, Baseline(value + 0.5, 60, ndcg.spread))
     assert fell == pytest.approx(performance_drop_p_value(window, Baseline(value - 0.5, 60, ndcg.spread)))
     assert fell < 0.01
+
+
+def test_the_panel_explains_every_default_rule_by_its_name():
+    source = (Path(__file__).parents[2] / "extension" / "src" / "alerts.ts").read_text()
+    meanings = source.partition("MEANINGS = new Map([")[2].partition("]);")[0]
+    assert set(re.findall(r"\[\s*'(\w+)',", meanings)) == set(DEFAULT_RULES)

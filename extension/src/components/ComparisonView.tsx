@@ -1,10 +1,10 @@
-import { type JSX, useCallback, useMemo, useState } from 'react';
+import { type JSX, useCallback, useMemo } from 'react';
 import { counted, pValue, significant } from '../format';
+import { useColumns } from '../hooks/useColumns';
 import { useDetail } from '../hooks/useDetail';
 import type { Names } from '../profiles/charts';
 import { type ColumnPair, type ProfileSource, sourceName } from '../profiles/types';
 import { useServices } from '../services';
-import { matching } from '../sorting';
 import { Badge } from './Badge';
 import { Card } from './Card';
 import { DataTable, type TableColumn } from './DataTable';
@@ -23,13 +23,11 @@ interface Props {
 /** Two whylogs profiles side by side: how far every column of the right one is from the left one. */
 export function ComparisonView({ left, right }: Props): JSX.Element {
   const { api } = useServices();
-  const [search, setSearch] = useState('');
-  const [chosen, setChosen] = useState<string | null>(null);
   const load = useCallback(() => api.comparison(left, right), [api, left, right]);
   const { value, failure, reload } = useDetail(load, '');
   const names = namesOf(left, right);
   const all = useMemo(() => value?.columns ?? [], [value]);
-  const found = useMemo(() => matching(all, pair => pair.column, search), [all, search]);
+  const { search, setSearch, found, current, choose } = useColumns(all, columnOf);
   if (!value) {
     return (
       <div className="taxiway-view" tabIndex={0} aria-busy={!failure}>
@@ -43,7 +41,6 @@ export function ComparisonView({ left, right }: Props): JSX.Element {
       </div>
     );
   }
-  const current = all.find(pair => pair.column === chosen) ?? found[0] ?? all[0];
   return (
     <div className="taxiway-view" tabIndex={0}>
       {failure ? <FailureNote failure={failure} retry={reload} /> : null}
@@ -76,7 +73,7 @@ export function ComparisonView({ left, right }: Props): JSX.Element {
         ) : null}
         <DataTable
           label="Columns"
-          columns={columnsOf(names, setChosen)}
+          columns={columnsOf(names, choose)}
           rows={found}
           limit={50}
           isCurrent={pair => pair === current}
@@ -84,6 +81,10 @@ export function ComparisonView({ left, right }: Props): JSX.Element {
       </Card>
     </div>
   );
+}
+
+function columnOf(pair: ColumnPair): string {
+  return pair.column;
 }
 
 /** The files' names; with their folders where the names alone are the same. */

@@ -1,10 +1,10 @@
-import { type JSX, useCallback, useMemo, useState } from 'react';
+import { type JSX, useCallback, useMemo } from 'react';
 import { count, localTime, percent, significant, utcTime } from '../format';
+import { useColumns } from '../hooks/useColumns';
 import { useDetail } from '../hooks/useDetail';
 import type { Names } from '../profiles/charts';
 import type { ProfileColumn } from '../profiles/types';
 import { useServices } from '../services';
-import { matching } from '../sorting';
 import { Card } from './Card';
 import { DataTable, type TableColumn } from './DataTable';
 import { DistributionFigure } from './DistributionFigure';
@@ -25,13 +25,11 @@ interface Props {
 /** What is in a whylogs profile: its columns as a table, and one of them as a chart. */
 export function ProfileView({ path, version }: Props): JSX.Element {
   const { api } = useServices();
-  const [search, setSearch] = useState('');
-  const [chosen, setChosen] = useState<string | null>(null);
   const load = useCallback(() => api.profile(path), [api, path]);
   const { value: profile, failure, reload } = useDetail(load, version);
   const name = path.split('/').pop() ?? path;
   const all = useMemo(() => profile?.columns ?? [], [profile]);
-  const found = useMemo(() => matching(all, one => one.summary.column, search), [all, search]);
+  const { search, setSearch, found, current, choose } = useColumns(all, columnOf);
   if (!profile) {
     return (
       <div className="taxiway-view" tabIndex={0} aria-busy={!failure}>
@@ -45,7 +43,6 @@ export function ProfileView({ path, version }: Props): JSX.Element {
       </div>
     );
   }
-  const current = all.find(one => one.summary.column === chosen) ?? found[0] ?? all[0];
   const names: Names = { reference: '', window: name };
   const facts: Fact[] = [
     ['Rows', count(profile.rows)],
@@ -96,7 +93,7 @@ export function ProfileView({ path, version }: Props): JSX.Element {
           ) : null}
           <DataTable
             label="Columns"
-            columns={columnsOf(setChosen)}
+            columns={columnsOf(choose)}
             rows={found}
             limit={50}
             isCurrent={one => one === current}
@@ -110,6 +107,10 @@ export function ProfileView({ path, version }: Props): JSX.Element {
       ) : null}
     </div>
   );
+}
+
+function columnOf(one: ProfileColumn): string {
+  return one.summary.column;
 }
 
 function columnsOf(choose: (column: string) => void): TableColumn<ProfileColumn>[] {
