@@ -119,7 +119,8 @@ class BentoCloudBackend:
         design.check_name(spec.name)
         self._refuse_move(spec.ref, chosen.cluster)
         rollout = self._rollout(chosen.cluster)
-        wanted, _ = self._design(spec, chosen, rollout.find(spec.ref, LIVE_ROLE))
+        live, _ = rollout.refuse_stranger(spec.ref)
+        wanted, _ = self._design(spec, chosen, live)
         self._folder(spec.name).remember({"cluster": chosen.cluster, "ship_to": wanted.ship_to})
         rollout.apply(wanted, spec.routing, token)
         return self._seen_after(spec.ref)
@@ -144,11 +145,10 @@ class BentoCloudBackend:
     def observe(self, ref: EndpointRef) -> Observation:
         """Look at the endpoint; what BentoCloud does not tell is UNKNOWN."""
         design.check_name(ref.name)
-        spool = self._folder(ref.name).spool
         try:
-            return self._look(ref, spool)
+            return self._look(ref, self._folder(ref.name).spool)
         except CloudError as error:
-            return observation.unknown(error, spool)
+            return observation.unknown(error)
 
     def logs(
         self, ref: EndpointRef, *, since: datetime | None = None, follow: bool = False

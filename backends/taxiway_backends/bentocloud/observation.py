@@ -145,7 +145,8 @@ def leftover(shadow: Native, spool: Path) -> Observation:
     return Observation(Status.UNKNOWN, datetime.now(UTC), native=shadow.status, reason=reason, spool=spool)
 
 
-def unknown(error: CloudError, spool: Path) -> Observation:
-    """Say that BentoCloud does not tell."""
-    native = str(error.status or "")
-    return Observation(Status.UNKNOWN, datetime.now(UTC), native=native, reason=error.message, spool=spool)
+def unknown(error: CloudError) -> Observation:
+    """Say that BentoCloud does not tell; no prediction log is fetched while it may be somebody else's."""
+    return Observation(
+        Status.UNKNOWN, datetime.now(UTC), native=str(error.status or ""), reason=error.message
+    )

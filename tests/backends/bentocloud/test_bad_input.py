@@ -66,7 +66,7 @@ def test_while_the_server_is_down_it_is_unknown_and_then_as_it_was(endpoint: End
     try:
         assert "was not reached" in _problem()[0]
         seen = endpoint.backend.observe(endpoint.ref)
-        assert (seen.status, seen.live) == (Status.UNKNOWN, None)
+        assert (seen.status, seen.live, seen.spool) == (Status.UNKNOWN, None, None)
         with refused(BackendError, "was not reached"):
             endpoint.backend.apply(endpoint.spec(1), token="b")
         # What is deployed goes on, and is asked without the API
@@ -148,8 +148,9 @@ def test_a_strangers_deployment_is_never_touched(endpoint: Endpoint) -> None:
             endpoint.backend.apply(endpoint.spec(), token="a")
         with refused(ConflictError, "not this endpoint's"):
             endpoint.backend.plan(endpoint.spec())
+        assert endpoint.backend._folder("theirs").recall() == {}, "whose log is not ours either"
         seen = endpoint.backend.observe(endpoint.ref)
-        assert (seen.status, seen.native) == (Status.ABSENT, "not ours")
+        assert (seen.status, seen.native, seen.spool) == (Status.ABSENT, "not ours", None)
         endpoint.backend.destroy(endpoint.ref, token="a")
         assert endpoint.cloud.deployment("taxiway-theirs").status not in ("terminating", "terminated")
     finally:
