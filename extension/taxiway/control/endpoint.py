@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from taxiway.packaging.model import Model
 
 WAIT_SECONDS = remote.WAIT_SECONDS
-LOOK_SECONDS = 0.005  # between two looks at whether the ledger changed, while it is waited for
+# Between two looks at whether the ledger changed: a hundredth of the time waited so far, within these
+SHORTEST_LOOK, LONGEST_LOOK = 0.005, 0.25
 
 
 class Endpoint(KnownEndpoint):
@@ -102,7 +103,7 @@ class Endpoint(KnownEndpoint):
                 break
             if time.monotonic() > deadline:
                 break
-            time.sleep(LOOK_SECONDS)
+            time.sleep(min(max(SHORTEST_LOOK, (time.monotonic() - started) / 100), LONGEST_LOOK))
         reason = f"{seen.status}: {seen.reason}" if seen else "the agent has not acted on it"
         raise NotReadyError(
             f"Endpoint {self.name!r} is not ready ({reason.rstrip(': ')}).",
