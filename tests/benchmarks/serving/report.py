@@ -96,7 +96,7 @@ def promises(one_row: Sequence[Row], arrow: Sequence[Row], log_microseconds: flo
             Promise("start to first answer, s", ours.start, 1.5 * limit.start + 0.3),
             Promise("resident memory beyond the limit's, MB", ours.memory - limit.memory, 60),
         ]
-    return [*found, Promise("the log's cost a row, µs of CPU", log_microseconds, 8)]
+    return [*found, Promise("the log's cost a row, µs", log_microseconds, 8)]
 
 
 def table(rows: Sequence[Row]) -> str:
