@@ -86,7 +86,7 @@ class Agent:
         try:
             while not self.stopping:
                 self._guarded("a round", self._round)
-                self.ledger.bell.wait(POLL_SECONDS)
+                self.ledger.bell.wait(LOOK_SECONDS if self.ledger.bell.is_heard else POLL_SECONDS)
         finally:
             self.loops.end()
             self.delivery.end()
@@ -98,6 +98,7 @@ class Agent:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         self.stopping = True
+        self.ledger.bell.ring()  # else its wait would go on after the signal
 
     def _depose(self) -> None:
         self.deposed = self.stopping = True

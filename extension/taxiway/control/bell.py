@@ -48,6 +48,11 @@ class Bell:
             # for reading and writing, so that it never comes to an end when those who ring have left
             self._line = _open(self._path, os.O_RDWR)
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether ``wait`` ends when it rings."""
+        return self._line is not None
+
     def wait(self, seconds: float) -> None:
         """Wait until it rings, and not longer than that."""
         if self._line is None:

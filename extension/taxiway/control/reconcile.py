@@ -34,7 +34,7 @@ from taxiway.errors import InputError, TaxiwayError
 from taxiway.packaging import registry
 
 LOOK_SECONDS = 1.0
-CALM_SECONDS = 2.0  # between two looks at what is as it should be
+CALM_SECONDS = 3.0  # between two looks at what is as it should be
 WAIT_SECONDS = 0.02  # while something is on its way
 LONGEST_SECONDS = 30.0
 _UNDER_WAY = (Status.PENDING, Status.STOPPING)
