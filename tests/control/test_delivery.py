@@ -7,6 +7,7 @@ import hmac
 import json
 import socket
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -213,6 +214,35 @@ def test_flapping_is_bounded_and_nothing_of_it_is_lost(
     )
     assert subject == "[warning] resolved: `wind` drifted in Jan 2013"
     assert body.count("drifted") == 1
+
+
+@in_sqlite
+@pytest.mark.parametrize("sink_is", ["told enough", "out of order"])
+def test_what_cannot_be_told_now_is_not_looked_for_without_a_pause(
+    book: Ledger, postman: Delivery, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, sink_is: str
+) -> None:
+    def fail(*_: object) -> bool:
+        raise RuntimeError("a mistake")
+
+    if sink_is == "told enough":
+        postman._buckets["hook"] = Bucket(lambda: 0.0, room=0.0)
+    else:
+        monkeypatch.setattr(postman, "_tell_group", fail)
+    rounds, look = [], postman.round
+
+    def counted() -> None:
+        rounds.append(1)
+        look()
+
+    monkeypatch.setattr(postman, "round", counted)
+    add(book, url=receiver.url)
+    hold(book, DRIFT)
+    postman.start()
+    time.sleep(0.5)
+    postman.end()
+    postman.join(20)
+    assert 1 <= len(rounds) <= 2
+    assert receiver.received == []
 
 
 def _times(one: dict[str, Any]) -> dict[str, datetime]:

@@ -162,10 +162,15 @@ class Delivery(threading.Thread):
         return sink.definition.get("kind") == "alertmanager" and due
 
     def _tell(self, sink: SinkRow, rows: list[tuple[DeliveryRow, str]]) -> None:
+        tried = False
         try:
             bucket = self._buckets.setdefault(sink.name, Bucket())
             for numbers in outbox.groups(rows, bucket.look()):
-                if self._ending or not self._tell_group(sink, numbers):
+                if self._ending:
+                    return
+                told = self._tell_group(sink, numbers)
+                tried = True
+                if not told:
                     return
                 bucket.take()
             if self._is_repeated(sink):
@@ -180,7 +185,8 @@ class Delivery(threading.Thread):
             with self._lock:
                 self._busy.discard(sink.name)
             self._token = ""  # what came meanwhile is looked for
-            self._wake.set()
+            if tried:  # else at once the same would wait, and in vain
+                self._wake.set()
 
     def _tell_group(self, sink: SinkRow, numbers: list[int]) -> bool:
         """Send one message, and write down what became of it."""
