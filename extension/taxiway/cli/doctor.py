@@ -33,8 +33,7 @@ def examine() -> list[dict[str, Any]]:
         "disk": _disk,
         "ledger": _ledger,
         "agent": _agent,
-        "back end local": _local,
-        **{f"back end {name}": partial(_far, name) for name in _far_ones()},
+        **{f"back end {name}": partial(_backend, name) for name in ("local", *_far_ones())},
         "kernel": _kernel,
         "jupyterlab extension": _labextension,
         "jupyter server extension": _server_extension,
@@ -109,21 +108,12 @@ def _agent() -> tuple[bool, str, str]:
     return not waiting, f"not running, {waiting} endpoints wait for it", "taxiway agent start"
 
 
-def _local() -> tuple[bool, str, str]:
-    from taxiway.control.reconcile import backend
-
-    diagnosis = backend("local").check()
-    if not diagnosis.ok:
-        return False, diagnosis.problems[0][0], diagnosis.problems[0][1]
-    return True, ", ".join(f"{key} {value}" for key, value in diagnosis.facts.items()), ""
-
-
 def _far_ones() -> list[str]:
     return sorted({entry.name for entry in entry_points(group="taxiway.backends")} - {"local"})
 
 
-def _far(name: str) -> tuple[bool, str, str]:
-    """Look at a back end in a cloud: what it lacks is a fault only where an endpoint is to be on it."""
+def _backend(name: str) -> tuple[bool, str, str]:
+    """Look at a back end; what a cloud lacks is a fault only where an endpoint is to be on it."""
     from taxiway.control.reconcile import backend
     from taxiway.control.views import endpoints
 
@@ -131,7 +121,7 @@ def _far(name: str) -> tuple[bool, str, str]:
     if diagnosis.ok:
         return True, ", ".join(f"{key} {value}" for key, value in diagnosis.facts.items()), ""
     problem, remedy = diagnosis.problems[0]
-    if any(row["backend"] == name for row in endpoints()):
+    if name == "local" or any(row["backend"] == name for row in endpoints()):
         return False, problem, remedy
     return True, f"not in use. {problem} {remedy}", ""
 
