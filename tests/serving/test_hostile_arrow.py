@@ -41,8 +41,6 @@ TABLE = pa.table(
         "t": pa.array([1, 2, 3], pa.timestamp("ms")),
     }
 )
-
-
 SERVED = Served(
     "m",
     "v",

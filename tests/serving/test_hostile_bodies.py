@@ -22,14 +22,8 @@ from tests.serving.conftest import Served as Process
 from tests.serving.refusals import expect, still_sound
 
 GOOD = [5.1, 3.5, 1.4, 0.2, "hill"]
-
-
 NAMES = [*NUMBERS, "site"]
-
-
 DEEP = b'{"instances": ' + b"[" * 50_000 + b"]" * 50_000 + b"}"
-
-
 INVOCATIONS: dict[bytes, int] = {
     b"": 400,
     b"3": 400,
@@ -61,8 +55,6 @@ INVOCATIONS: dict[bytes, int] = {
     json.dumps({"instances": [[*GOOD[:3], float("inf"), "hill"]]}).encode(): 422,
     json.dumps({"instances": [[*GOOD[:3], 10**400, "hill"]]}).encode(): 422,
 }
-
-
 TF_PREDICT: dict[bytes, int] = {
     **{body: status for body, status in INVOCATIONS.items() if body.startswith(b'{"in')},
     b"[]": 400,
@@ -71,8 +63,6 @@ TF_PREDICT: dict[bytes, int] = {
     b'{"signature_name": "train", "instances": [[1]]}': 404,
     b'{"signature_name": [], "instances": [[1]]}': 404,
 }
-
-
 TF_CLASSIFY: dict[bytes, int] = {
     b"[]": 400,
     b"{}": 400,
@@ -82,8 +72,6 @@ TF_CLASSIFY: dict[bytes, int] = {
     b'{"examples": {"site": 1}}': 400,
     b'{"examples": [{"site": "hill"}]}': 422,
 }
-
-
 CSV: dict[bytes, int] = {
     b"": 400,
     b"\n\n": 400,
@@ -163,8 +151,6 @@ def binary(size: Any, data: bytes, *, shape: list[int], length: str | None = Non
 
 
 DOUBLE = struct.pack("<d", 5.1)
-
-
 BINARY: dict[str, tuple[tuple[bytes, str], int]] = {
     "sound": (binary(8, DOUBLE, shape=[1]), 200),
     "size too small": (binary(4, DOUBLE, shape=[1]), 400),
@@ -262,11 +248,7 @@ JUNK = st.recursive(
     ),
     max_leaves=6,
 )
-
-
 ROW = dict(zip(NAMES, GOOD, strict=True))
-
-
 BODIES: list[tuple[Any, dict[str, Any] | list[Any]]] = [
     (openinference.infer, infer() | {"outputs": [{"name": "o", "parameters": {"binary_data": True}}]}),
     (openinference.infer, {"inputs": [{"name": "x", "shape": [1, 5], "datatype": "FP64", "data": [GOOD]}]}),

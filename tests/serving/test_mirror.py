@@ -22,6 +22,7 @@ from taxiway.serving.app import create_app
 from taxiway.serving.destination import Destination
 from taxiway.serving.mirror import MAX_REQUESTS, Mirror
 from tests.models import BuiltModel
+from tests.serving.conftest import Served
 
 TOKEN = "s3cret-token"
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
@@ -77,10 +78,15 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(main, 30))
 
 
-def mirror_to(url: str, token: str = "") -> tuple[Mirror, Counter[str]]:
+def mirror_to(
+    url: str, token: str = "", *, asks: int = 0, body: bytes = b"[]"
+) -> tuple[Mirror, Counter[str]]:
+    """A mirror that is offered so many requests at once, before its own task has its turn."""
     counts: Counter[str] = Counter()
     mirror = Mirror(counts)
     mirror.direct(Destination(url, token))
+    for number in range(asks):
+        mirror.offer(f"ask-{number}", body)
     return mirror, counts
 
 
@@ -191,9 +197,7 @@ def test_a_candidate_that_takes_nothing_is_tried_ever_more_seldom() -> None:
 
     async def main() -> None:
         async with Candidate(close).listening() as candidate:
-            mirror, counts = mirror_to(candidate.url)
-            for number in range(500):
-                mirror.offer(f"ask-{number}", b"[]")
+            mirror, counts = mirror_to(candidate.url, asks=500)
             await asyncio.sleep(0.7)
             await mirror.drain(0)
             assert 16 <= candidate.connections < 100
@@ -205,9 +209,7 @@ def test_a_candidate_that_takes_nothing_is_tried_ever_more_seldom() -> None:
 def test_what_waits_is_bounded_in_number_and_in_bytes() -> None:
     async def main() -> None:
         for body, most in ((b"[]", MAX_REQUESTS), (bytes(2**20), 32)):
-            mirror, counts = mirror_to("http://127.0.0.1:9")
-            for number in range(most + 10):  # before the mirror's own task has its turn
-                mirror.offer(f"ask-{number}", body)
+            mirror, counts = mirror_to("http://127.0.0.1:9", asks=most + 10, body=body)
             assert counts == {"dropped": 10}
             await mirror.drain(0)
 
@@ -249,9 +251,7 @@ def test_answers_in_pieces_and_a_last_one_on_a_connection_are_understood() -> No
 
     async def main() -> None:
         async with Candidate(pieces).listening() as candidate:
-            mirror, counts = mirror_to(candidate.url)
-            for number in range(50):
-                mirror.offer(f"ask-{number}", b"[]")
+            mirror, counts = mirror_to(candidate.url, asks=50)
             await mirror.drain(10)
             assert counts == {"sent": 50}
             assert {headers["x-request-id"] for _, headers, _ in candidate.asked} == {
@@ -268,9 +268,7 @@ def test_draining_waits_for_answers_that_are_still_to_come() -> None:
 
     async def main() -> None:
         async with Candidate(slow).listening() as candidate:
-            mirror, counts = mirror_to(candidate.url)
-            for number in range(20):
-                mirror.offer(f"ask-{number}", b"[]")
+            mirror, counts = mirror_to(candidate.url, asks=20)
             await mirror.drain(10)
             assert counts == {"sent": 20}
 
@@ -278,15 +276,9 @@ def test_draining_waits_for_answers_that_are_still_to_come() -> None:
 
 
 def test_a_copy_keeps_its_name_where_a_proxy_gives_requests_names_of_its_own(
-    iris: BuiltModel, tmp_path: Path
+    process: Served, iris: BuiltModel
 ) -> None:
-    async def main() -> None:
-        app = create_app(iris.path, tmp_path / "spool", "shadow", anyone=True)
-        transport = httpx.ASGITransport(app=app)
-        headers = {"X-Request-Id": "the-proxy's", "X-Taxiway-Copy-Of": "asked"}
-        async with httpx.AsyncClient(transport=transport, base_url="http://endpoint") as client:
-            answer = await client.post("/predict", json=iris.rows(1), headers=headers)
-        assert answer.json()["request_id"] == "asked"
-        app.close()
-
-    run(main())
+    headers = {"X-Request-Id": "the-proxy's", "X-Taxiway-Copy-Of": "asked"}
+    answer = process.post("/predict", iris.rows(1), headers=headers)
+    assert answer.json()["request_id"] == answer.headers["x-request-id"] == "asked"
+    assert [record["request"] for record in process.records()] == ["asked"]

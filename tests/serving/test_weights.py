@@ -84,6 +84,24 @@ def test_weights_beside_the_graph_are_served_as_those_within_it(folder: Path) ->
     np.testing.assert_array_equal(apart, within)
 
 
+def test_a_column_that_is_called_as_the_key_costs_no_look_at_each_number(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A forest's numbers are fields, of which a file of 100 MB has tens of millions."""
+    model = network(outside(**own(folder)))
+    model.graph.input.append(helper.make_tensor_value_info("location", 1, ["rows", 1]))
+    model.graph.node.append(helper.make_node("Forest", ["location"], ["f"], nodes=list(range(10_000))))
+    read, looks = weights._varint, []
+
+    def counted(data: Any, at: int, end: int) -> tuple[int, int]:
+        looks.append(at)
+        return read(data, at, end)
+
+    monkeypatch.setattr(weights, "_varint", counted)
+    weights.check(write(folder, model))
+    assert 10 < len(looks) < 1000
+
+
 Place = Callable[[onnx.ModelProto, TensorProto], None]
 
 

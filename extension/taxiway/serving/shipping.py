@@ -34,8 +34,8 @@ from taxiway.serving.spool import (
     next_whole,
 )
 from taxiway.serving.stores import Store, open_store
+from taxiway.serving.variables import SHIP_SECONDS
 
-SECONDS = 5.0
 OBJECT_BYTES = 8 * 2**20
 LONGEST_PAUSE = 60.0
 #: Objects of what no reader takes: a segment's damaged end.
@@ -114,7 +114,7 @@ class Shipper:
         spool: Path,
         url: str,
         *,
-        seconds: float = SECONDS,
+        seconds: float = SHIP_SECONDS,
         store: Store | None = None,
         object_bytes: int = OBJECT_BYTES,
     ) -> None:
@@ -267,7 +267,8 @@ def cut(path: Path, start: int, most_bytes: int) -> bytes:
         file.seek(start)
         while size < most_bytes and (payload := next_whole(file)):
             size += HEADER.size + len(payload)
-    return _read(path, start, start + size)
+        file.seek(start)
+        return file.read(size)
 
 
 def _read(path: Path, start: int, end: int) -> bytes:

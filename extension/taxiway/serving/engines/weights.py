@@ -38,6 +38,8 @@ HOLDS: dict[str, dict[int, str]] = {
 #: The field of a TensorProto that says where else its values lie: entries of a key (1) and a value (2).
 EXTERNAL_DATA = 13
 
+#: The key without which nothing can be named; most graphs have none.
+_KEY = b"location"
 _LONGEST_HEADER = 64 * 2**20
 _DEEPEST = 64
 _NUMBER = re.compile(rb"0|[1-9]\d{0,17}")
@@ -118,7 +120,7 @@ def places(path: Path) -> dict[str, tuple[int, int]]:
 def _entries(descriptor: int) -> list[_Entry]:
     """Give what each tensor of a graph says of where its values lie, of those that say anything."""
     with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as data:
-        if data.find(b"location") < 0:  # a key without which nothing can be named; most graphs have none
+        if data.find(_KEY) < 0:
             return []
         return list(_outside(data, 0, len(data), "ModelProto", 0))
 
@@ -130,6 +132,10 @@ def _outside(data: mmap.mmap, at: int, end: int, kind: str, depth: int) -> Itera
         entries = [part for field, *part in _fields(data, at, end) if field == EXTERNAL_DATA]
         if entries:
             yield _read(data, entries)
+        return
+    # A column may be called so. Attributes hold a forest's numbers, each of which is a field of its own; they
+    # are repeated, and so never put together of parts, of which another one would have the key.
+    if kind == "AttributeProto" and data.find(_KEY, at, end) < 0:
         return
     holds = HOLDS[kind]
     for field, begin, stop in _fields(data, at, end):
