@@ -8,22 +8,13 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
 
+from tests.emulators.bentocloud.tenant import TAG, Tenant, alive, refused
 from tests.waiting import wait_until
-
-if TYPE_CHECKING:
-    from tests.emulators.bentocloud.tenant import Tenant
-
-
-def refused(match: str) -> pytest.RaisesExc[Exception]:
-    """What bentoml raises for an answer other than 200."""
-    from bentoml.exceptions import BentoMLException
-
-    return pytest.raises(BentoMLException, match=match)
 
 
 @pytest.fixture
@@ -48,8 +39,6 @@ def deployed(tenant: Tenant, name: str, **given: Any) -> Iterator[str]:
 
 def test_a_deployment_is_built_deployed_and_answers_whoever_has_the_token(tenant: Tenant) -> None:
     from bentoml.exceptions import NotFound
-
-    from tests.emulators.bentocloud.tenant import alive
 
     label = {"key": "taxiway-endpoint", "value": "x"}
     tenant.client.secret.create("word", "env", key_vals=[("SAID", "a secret")])
@@ -85,14 +74,21 @@ def test_a_deployment_is_built_deployed_and_answers_whoever_has_the_token(tenant
 
 
 def test_what_a_deployment_must_be(tenant: Tenant, shared: str) -> None:
+    from bentoml._internal.cloud.schemas.modelschemas import DeploymentServiceConfig
+    from bentoml._internal.cloud.schemas.schemasv2 import CreateDeploymentSchema
+
     for given, said in (
         ({"name": shared}, "409.*already exists"),
         ({"name": "Upper_Case"}, "400.*is no name"),
         ({"name": "never", "instance_type": "cpu.99"}, "instance type cpu.99"),
         ({"name": "never", "cluster": "moon"}, "cluster moon does not exist"),
+        ({"name": "never", "secrets": ["nobody"]}, "secret nobody: record not found"),
     ):
         with refused(said):
             tenant.create(**given)
+    strange = {"other": DeploymentServiceConfig()}
+    with refused("400.*tiny:v1 has the service tiny, not other"):
+        tenant.rest.v2.create_deployment(CreateDeploymentSchema(name="never", bento=TAG, services=strange))
     with refused("400.*deployment shared is running: terminate it first"):
         tenant.deployments.delete(shared)
     tenant.cloud.quota(2)
@@ -189,8 +185,9 @@ def test_a_canary_gets_its_share(tenant: Tenant, shared: str) -> None:
             for _ in range(times)
         ]
 
-    with refused("are not shares of 100"):
-        canary("random", weight=101)
+    for weight in (101, -1):
+        with refused("are not shares of 100"):
+            canary("random", weight=weight)
     canary("random")
     assert Counter(says(20))["canary"] in (3, 4, 5), "spread evenly, wherever the count begins"
     pids = tenant.cloud.processes(shared)
@@ -241,6 +238,7 @@ def test_a_build_fails_with_its_log_as_the_reason(tenant: Tenant, capfd: pytest.
     tenant.cloud.build_fails(["Collecting leftpad==9", reason])
     tenant.cloud.stuck("image-building")
     with deployed(tenant, "unbuilt") as name:
+        assert tenant.status(name) == "image-building"
         builder = tenant.rest.v2.get_deployment_image_builder_pod(name)
         assert builder.pod_status.status == "Running"
         with ThreadPoolExecutor(1) as pool:

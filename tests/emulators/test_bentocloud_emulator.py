@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import httpx
 import pytest
 
 from tests.emulators.bentocloud import BentoCloudEmulator
-
-if TYPE_CHECKING:
-    from tests.emulators.bentocloud.tenant import Tenant
+from tests.emulators.bentocloud.shapes import CLUSTERS
+from tests.emulators.bentocloud.tenant import Tenant, refused
 
 STRATEGIES = [None, "presigned_url", "proxy"]
-
-
-def refused(match: str) -> pytest.RaisesExc[Exception]:
-    """What bentoml raises for an answer other than 200."""
-    from bentoml.exceptions import BentoMLException
-
-    return pytest.raises(BentoMLException, match=match)
 
 
 def test_a_login_says_who_one_is(tenant: Tenant) -> None:
@@ -114,9 +106,12 @@ def test_an_upload_may_be_slow(tenant: Tenant) -> None:
 
 def test_what_a_store_refuses(tenant: Tenant) -> None:
     from bentoml._internal.cloud.schemas.schemasv1 import (
+        CompleteMultipartUploadSchema,
+        CompletePartSchema,
         CreateBentoRepositorySchema,
         CreateBentoSchema,
         FinishUploadSchema,
+        PreSignMultipartUploadUrlSchema,
     )
     from bentoml.exceptions import NotFound
 
@@ -135,6 +130,17 @@ def test_what_a_store_refuses(tenant: Tenant) -> None:
         v1.finish_upload_bento("tiny", "empty", FinishUploadSchema(status="success", reason=""))
     with refused("400.*has not been uploaded"):
         tenant.create("never", bento="tiny:empty")
+    stranger = {"upload_id": "nobody's"}
+    with refused("404|[Nn]ot found|NoSuchUpload"):
+        v1.presign_model_multipart_upload_url(
+            "tiny", "v1", PreSignMultipartUploadUrlSchema(part_number=1, **stranger)
+        )
+    begun = v1.start_model_multipart_upload("tiny", "v1").upload_id
+    part = CompletePartSchema(part_number=1, etag="of nothing")
+    with refused("400.*part 1 of tiny:v1 is missing"):
+        v1.complete_model_multipart_upload(
+            "tiny", "v1", CompleteMultipartUploadSchema(upload_id=begun, parts=[part])
+        )
     unsigned = tenant.http.put(f"{tenant.endpoint}/storage/guessed", content=b"x")
     assert unsigned.status_code == 403
 
@@ -155,6 +161,17 @@ def test_lists_come_in_pages(tenant: Tenant) -> None:
     assert found is not None
     assert (len(found.items), found.total) == (10, len(tenant.cloud.account()["models"]))
     assert found.items[0].repository.name == "tiny"
+
+
+def test_what_there_is_can_be_listed(tenant: Tenant) -> None:
+    v1 = tenant.rest.v1
+    bentos, versions, clusters = v1.get_bentos_list(), v1.list_bentos("tiny"), v1.get_cluster_list()
+    assert bentos is not None
+    assert versions is not None
+    assert clusters is not None
+    assert {one.repository.name for one in bentos.items} == {"tiny"}
+    assert "v1" in {one.version for one in versions.items}
+    assert [one.name for one in clusters.items] == list(CLUSTERS)
 
 
 def test_secrets_are_kept_and_not_shown(tenant: Tenant) -> None:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from taxiway.serving.tuning import MOST_SIDE_BY_SIDE
 from tests.models import BuiltModel
 from tests.serving.conftest import Serve, Served
 from tests.waiting import wait_until
@@ -374,6 +375,7 @@ def test_abuse_leaves_neither_descriptors_nor_memory_nor_threads_behind(
     served = serve()
     process = psutil.Process(served.process.pid)
     body, large = json.dumps(iris.rows(1)).encode(), json.dumps(iris.rows(2000)).encode()
+    most_threads = process.num_threads() + MOST_SIDE_BY_SIDE  # those of large requests begin with these
 
     def round_of_abuse() -> tuple[int, int]:
         with nothing_is_left(served, iris):
@@ -384,5 +386,5 @@ def test_abuse_leaves_neither_descriptors_nor_memory_nor_threads_behind(
     rounds = [round_of_abuse() for _ in range(6)]
     memory = [one for one, _ in rounds]
     assert max(memory[3:]) - max(memory[:3]) < 8 * 2**20, memory
-    assert rounds[-1][1] == rounds[2][1]
+    assert max(threads for _, threads in rounds) <= most_threads
     assert served.process.poll() is None

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import httpx
 
-from taxiway.errors import RequestError
 from taxiway.serving.identifiers import new_request_id
 from taxiway_backends.bentocloud.credentials import may_have_token
+from taxiway_backends.cloud.words import refusal
 
 Answer = tuple[int, dict[str, str], bytes]
 _JSON = "application/json"
@@ -31,7 +31,7 @@ def ask(asker: httpx.Client, url: str, body: bytes, headers: Mapping[str, str]) 
         It was refused before it reached the Model.
     """
     if not may_have_token(url):
-        raise _refusal(
+        raise refusal(
             f"The endpoint at {url} is not https://…, and the API token could be read on the way.",
             "Look at the deployment on BentoCloud.",
         )
@@ -41,21 +41,15 @@ def ask(asker: httpx.Client, url: str, body: bytes, headers: Mapping[str, str]) 
     try:
         answer = asker.post(f"{url}/predict", content=body, headers=given)
     except (httpx.RequestError, httpx.InvalidURL) as error:
-        raise _refusal(
+        raise refusal(
             f"The endpoint at {url} gave no answer ({type(error).__name__}).",
             "`taxiway endpoints list` shows how it is.",
         ) from error
     if answer.status_code in (401, 403):
-        raise _refusal(
+        raise refusal(
             "The endpoint does not accept the API token: it is wrong, or has expired.",
             "Make a new one on BentoCloud under API Tokens, and set BENTO_CLOUD_API_KEY.",
             answer.status_code,
         )
     found = {name: value for name, value in answer.headers.items() if name in ("content-type", "retry-after")}
     return answer.status_code, {**found, "x-request-id": given["x-request-id"]}, answer.content
-
-
-def _refusal(message: str, hint: str, status: int = 0) -> RequestError:
-    error = RequestError(message, hint=hint)
-    error.status = status
-    return error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -30,63 +29,29 @@ from taxiway_backends.bentocloud.refusals import CloudError
 from taxiway_backends.bentocloud.rollout import LEAVING, Rollout
 from taxiway_backends.bentocloud.store import Store
 from taxiway_backends.cloud import wishes
+from taxiway_backends.cloud.backend import CloudBackend
 from taxiway_backends.cloud.collecting import collect
-from taxiway_backends.cloud.folder import EndpointFolder
 
-STUCK_SECONDS = 1800.0
-LEAVE_SECONDS = 120.0
 HOURS_A_MONTH = 730
 UNSHIPPED = "Its predictions are not monitored: set ship_to (or TAXIWAY_STORE_URL) to a store such as s3://bucket/prefix."
 
 
-class BentoCloudBackend:
-    """Endpoints on BentoCloud, in the organization of the API token that is found.
-
-    Parameters
-    ----------
-    home
-        The folder under which collected prediction logs lie; by default that of the settings.
-    stuck_seconds
-        How long a deployment may be on its way until it is told to be stuck.
-    leave_seconds
-        The longest that a deployment's end is waited for; the next look goes on with it.
-    """
+class BentoCloudBackend(CloudBackend):
+    """Endpoints on BentoCloud, in the organization of the API token that is found; see ``CloudBackend``."""
 
     name = "bentocloud"
     capabilities = frozenset(Capability) - {Capability.GPU}
-    look_seconds = 5.0
-    patience_seconds = 1800.0
+    stuck_seconds = 1800.0
+    leave_seconds = 120.0
 
-    def __init__(
-        self,
-        home: Path | None = None,
-        *,
-        stuck_seconds: float = STUCK_SECONDS,
-        leave_seconds: float = LEAVE_SECONDS,
-    ) -> None:
-        self._home = home
-        self._stuck_seconds = stuck_seconds
-        self._leave_seconds = leave_seconds
-        self._lock = threading.Lock()
+    def __init__(self, home: Path | None = None, **patience: float) -> None:
+        super().__init__(home, **patience)
         self._mine: Account | None = None
         self._observer: Observer | None = None
         self._urls: dict[str, str] = {}
 
-    @property
-    def home(self) -> Path:
-        """The folder under which collected prediction logs lie."""
-        if self._home is None:
-            from taxiway.settings import settings
-
-            self._home = settings().home
-        return self._home
-
-    def check(self) -> Diagnosis:
-        """Look at the token, the organization and its instance types; nothing is created."""
-        return self.check_for({})
-
     def check_for(self, settings: Mapping[str, Any]) -> Diagnosis:
-        """Look at the same for an endpoint with these settings.
+        """Look at the token, the organization and its instance types; nothing is created.
 
         Raises
         ------
@@ -119,10 +84,10 @@ class BentoCloudBackend:
         design.check_name(spec.name)
         self._refuse_move(spec.ref, chosen.cluster)
         rollout = self._rollout(chosen.cluster)
-        live, _ = rollout.refuse_stranger(spec.ref)
-        wanted, _ = self._design(spec, chosen, live)
+        found = rollout.refuse_stranger(spec.ref)
+        wanted, _ = self._design(spec, chosen, found[0])
         self._folder(spec.name).remember({"cluster": chosen.cluster, "ship_to": wanted.ship_to})
-        rollout.apply(wanted, spec.routing, token)
+        rollout.apply(found, wanted, spec.routing, token)
         return self._seen_after(spec.ref)
 
     def route(self, ref: EndpointRef, routing: Routing, *, token: str) -> Observation:
@@ -134,12 +99,12 @@ class BentoCloudBackend:
             There is no such endpoint of ours.
         """
         rollout = self._rollout_of(ref.name)
-        live, _ = rollout.refuse_stranger(ref)
-        before = _newest(live)
+        found = rollout.refuse_stranger(ref)
+        before = _newest(found[0])
         if before is None:
             raise NotFoundError(f"There is no endpoint {ref.name!r} on {PLACE}.", hint="Deploy it first.")
         wishes.check_routing(routing)
-        rollout.apply(replace(before, model=routing.live.tag, mirror_to=""), routing, token)
+        rollout.apply(found, replace(before, model=routing.live.tag, mirror_to=""), routing, token)
         return self._seen_after(ref)
 
     def observe(self, ref: EndpointRef) -> Observation:
@@ -267,18 +232,15 @@ class BentoCloudBackend:
         with self._lock:
             if self._mine is None or self._mine.credentials != found:
                 self._mine = Account(found)
-                self._observer = Observer(self._mine, self._stuck_seconds)
+                self._observer = Observer(self._mine, self.stuck_seconds)
             return self._mine
 
     def _rollout(self, cluster: str) -> Rollout:
-        return Rollout(self._account(), cluster, self._leave_seconds)
+        return Rollout(self._account(), cluster, self.leave_seconds)
 
     def _rollout_of(self, name: str) -> Rollout:
         design.check_name(name)
         return self._rollout(self._folder(name).recall().get("cluster", ""))
-
-    def _folder(self, name: str) -> EndpointFolder:
-        return EndpointFolder(self.home, self.name, name)
 
 
 def _newest(native: Native | None) -> Design | None:

@@ -13,14 +13,13 @@ from datetime import datetime
 from taxiway.backends import LogLine
 from taxiway_backends.bentocloud.account import Account, Native
 from taxiway_backends.bentocloud.refusals import CloudError, MissingError
+from taxiway_backends.cloud.words import last_of
 from taxiway_backends.local.log import parse_line
 
 LOOK_SECONDS = 2.0
 #: How long a pod's first line, and then the next one, is waited for.
 FIRST_SECONDS, QUIET_SECONDS = 5.0, 1.0
 _CONTAINER, _BUILDER = "main", "builder"
-_TAIL = 5
-_LONGEST_LINE = 300
 _Pod = tuple[str, str]  # its name, and its container's
 #: A line as BentoML itself writes it.
 _LINE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}) (\[\w+\] .*)")
@@ -75,17 +74,12 @@ def follow(
 
 def tail(account: Account, native: Native) -> str:
     """Give the last things that replicas said, in one line; empty where they said nothing."""
-    return _brief(_last_of(account, native, _replicas(account, native)))
+    return last_of(line.text for line in _last_of(account, native, _replicas(account, native)))
 
 
 def tail_build(account: Account, native: Native) -> str:
     """Give the last things that the build said, in one line."""
-    return _brief(_last_of(account, native, _builders(account, native)))
-
-
-def _brief(lines: list[LogLine]) -> str:
-    texts = [line.text.strip()[:_LONGEST_LINE] for line in lines]
-    return " | ".join([text for text in texts if text][-_TAIL:])
+    return last_of(line.text for line in _last_of(account, native, _builders(account, native)))
 
 
 def _pods(account: Account, native: Native) -> list[_Pod]:

@@ -14,6 +14,7 @@ from typing import Any
 from taxiway.backends import ModelRef
 from taxiway_backends.bentocloud.account import Account
 from taxiway_backends.bentocloud.refusals import CloudError, told
+from taxiway_backends.cloud.words import as_sentence
 
 _DONE = "success"
 _SECONDS = 1.0  # between two lines of an upload's progress
@@ -71,10 +72,7 @@ def _upload(account: Account, tag: str, bento: Any) -> None:
 def _broken(tag: str, reason: str) -> CloudError:
     """Say that an upload broke off: the client keeps the reason for its own log."""
     return CloudError(
-        " ".join(
-            f"The upload of {tag} to BentoCloud broke off: {reason or 'no reason was given'}".split()
-        ).rstrip(".")
-        + ".",
+        as_sentence(f"The upload of {tag} to BentoCloud broke off: {reason or 'no reason was given'}"),
         hint="It is tried again by itself; what has arrived whole is not sent again.",
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from taxiway.errors import BackendError
+from taxiway_backends.cloud.words import as_sentence
 
 _TRACE = re.compile(r"trace ID <[^>]*>")
 #: What the client puts before BentoCloud's own answer.
@@ -68,12 +69,12 @@ def told(doing: str) -> Iterator[None]:
     except (httpx.TransportError, HTTPXWSException) as error:
         what = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "was not reached"
         raise CloudError(
-            _sentence(f"BentoCloud {what} to {doing} ({type(error).__name__})"),
+            as_sentence(f"BentoCloud {what} to {doing} ({type(error).__name__})"),
             hint="Look at the network and at BENTO_CLOUD_API_ENDPOINT; it is tried again by itself.",
         ) from error
     except (BaseValidationError, ValueError, httpx.RequestError) as error:  # the client cannot read it
         raise CloudError(
-            _sentence(
+            as_sentence(
                 f"BentoCloud's answer, when asked to {doing}, could not be read ({type(error).__name__})"
             ),
             hint="Look whether BENTO_CLOUD_API_ENDPOINT is a BentoCloud, and for a newer bentoml.",
@@ -120,11 +121,6 @@ def _reason(text: str) -> str:
 
 
 def _made(kind: type[CloudError], status: int, message: str, hint: str) -> CloudError:
-    error = kind(_sentence(message), hint=hint)
+    error = kind(as_sentence(message), hint=hint)
     error.status = status
     return error
-
-
-def _sentence(text: str) -> str:
-    """End with one full stop, on one line."""
-    return " ".join(text.split()).rstrip(".") + "."

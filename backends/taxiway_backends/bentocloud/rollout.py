@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -66,10 +67,17 @@ class Rollout:
             found.append(native)
         return found[0], found[1]
 
-    def apply(self, wanted: Design, routing: Routing, token: str) -> None:
+    def apply(
+        self, found: tuple[Native | None, Native | None], wanted: Design, routing: Routing, token: str
+    ) -> None:
         """Bring the endpoint to its design, or a step nearer: ``settle`` does what must wait.
 
         What failed under the same token is left as it is: only somebody who asks again tries again.
+
+        Parameters
+        ----------
+        found
+            What ``refuse_stranger`` gave.
 
         Raises
         ------
@@ -78,7 +86,7 @@ class Rollout:
         CloudError
             BentoCloud refused a step.
         """
-        live, shadow = self.refuse_stranger(wanted.ref)
+        live, shadow = found
         if routing.shadow is not None:
             shadow = self._bring(shadow, wanted.shadow(routing.shadow.tag), routing.shadow, token)
             wanted = self._mirroring(wanted, live, shadow)
@@ -159,7 +167,9 @@ class Rollout:
     def destroy(self, ref: EndpointRef) -> bool:
         """Delete all that is ours of an endpoint; tell whether there was anything."""
         found = self._remove(ref, LIVE_ROLE, SHADOW_ROLE)
-        self._account.remove_mirror_secret(ref.name, self._cluster)
+        with suppress(ConflictError):  # whose deployment it is, his is the secret
+            self.refuse_stranger(ref)
+            self._account.remove_mirror_secret(ref.name, self._cluster)
         return found
 
     def _remove(self, ref: EndpointRef, *roles: str) -> bool:

@@ -1,1 +1,1 @@
-"""What the back ends of clouds share: what can be asked, and how a prediction log comes here."""
+"""What the back ends of clouds share: how they begin, what can be asked, how a prediction log comes here."""

@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from taxiway.errors import RequestError
 from taxiway.serving.identifiers import new_request_id
+from taxiway_backends.cloud.words import refusal
 from taxiway_backends.sagemaker.design import Design, native_name, prefix
 from taxiway_backends.sagemaker.refusals import AwsError, code_of, is_missing, told
 from taxiway_backends.sagemaker.storage import Storage
@@ -36,7 +36,7 @@ def ask(storage: Storage, design: Design, body: bytes, headers: Mapping[str, str
     """
     most = {"serverless": MOST_SERVERLESS_BYTES, "async": MOST_ASYNC_BYTES}.get(design.mode, MOST_BYTES)
     if len(body) > most:
-        raise _refusal(
+        raise refusal(
             f"The request has {len(body):,} bytes; a {design.mode} endpoint of SageMaker takes {most:,}.",
             hint="Send fewer rows at a time"
             + ("." if design.mode == "async" else ', or use the mode "async".'),
@@ -56,10 +56,10 @@ def ask(storage: Storage, design: Design, body: bytes, headers: Mapping[str, str
     except AwsError as error:
         if error.code in ("ValidationException", "ValidationError") or is_missing(error.__cause__ or error):
             hint = "`taxiway endpoints list` shows how it is."
-            raise _refusal(
+            raise refusal(
                 f"The endpoint {design.endpoint!r} cannot be asked: {error.message}", hint
             ) from error
-        raise _refusal(error.message, error.hint) from error
+        raise refusal(error.message, error.hint) from error
 
 
 def _ask_now(storage: Storage, body: bytes, given: dict[str, Any]) -> Answer:
@@ -102,7 +102,7 @@ def _ask_later(storage: Storage, design: Design, body: bytes, given: dict[str, A
                 return status, {"content-type": _JSON}, content
         time.sleep(pause)
         pause = min(2 * pause, 5.0)
-    raise _refusal(
+    raise refusal(
         f"The endpoint has not answered within {ASYNC_SECONDS:.0f} s.",
         hint=f"Its answer will be at {accepted.get('OutputLocation', 'its output path')}.",
     )
@@ -125,9 +125,3 @@ def _read(storage: Storage, location: str) -> bytes | None:
 
 def _key(storage: Storage, location: str) -> str:
     return location.removeprefix(f"s3://{storage.bucket}/")
-
-
-def _refusal(message: str, hint: str, status: int = 0) -> RequestError:
-    error = RequestError(message, hint=hint)
-    error.status = status
-    return error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,8 +21,8 @@ from taxiway.backends import (
 )
 from taxiway.errors import ConflictError, NotFoundError, RequestError
 from taxiway_backends.cloud import wishes
+from taxiway_backends.cloud.backend import CloudBackend
 from taxiway_backends.cloud.collecting import collect
-from taxiway_backends.cloud.folder import EndpointFolder
 from taxiway_backends.sagemaker import (
     asking,
     checking,
@@ -42,59 +41,24 @@ from taxiway_backends.sagemaker.refusals import AwsError
 from taxiway_backends.sagemaker.rollout import Rollout
 from taxiway_backends.sagemaker.session import Session
 
-STUCK_SECONDS = 4500.0  # an hour is the longest that SageMaker waits for a container
-LEAVE_SECONDS = 180.0
 
-
-class SageMakerBackend:
-    """Endpoints on Amazon SageMaker, in the account of the credentials that boto3 finds.
-
-    Parameters
-    ----------
-    home
-        The folder under which collected prediction logs lie; by default that of the settings.
-    stuck_seconds
-        How long an endpoint may be on its way until it is told to be stuck.
-    leave_seconds
-        The longest that a deletion is waited for; the next look goes on with it.
-    """
+class SageMakerBackend(CloudBackend):
+    """Endpoints on Amazon SageMaker, in the account whose credentials boto3 finds; see ``CloudBackend``."""
 
     name = "sagemaker"
     capabilities = frozenset(Capability)
-    look_seconds = 5.0
-    patience_seconds = 1800.0
+    stuck_seconds = 4500.0  # an hour is the longest that SageMaker waits for a container
+    leave_seconds = 180.0
 
-    def __init__(
-        self,
-        home: Path | None = None,
-        *,
-        stuck_seconds: float = STUCK_SECONDS,
-        leave_seconds: float = LEAVE_SECONDS,
-    ) -> None:
-        self._home = home
-        self._stuck_seconds = stuck_seconds
-        self._leave_seconds = leave_seconds
-        self._lock = threading.Lock()
+    def __init__(self, home: Path | None = None, **patience: float) -> None:
+        super().__init__(home, **patience)
         self._places: dict[tuple[str, str], Place] = {}
         self._settled: dict[str, str] = {}
         self._designs: dict[str, Design] = {}
         self._asked: dict[str, Design] = {}
 
-    @property
-    def home(self) -> Path:
-        """The folder under which collected prediction logs lie."""
-        if self._home is None:
-            from taxiway.settings import settings
-
-            self._home = settings().home
-        return self._home
-
-    def check(self) -> Diagnosis:
-        """Look at credentials, region, role, quota, S3 and ECR; nothing is created."""
-        return self.check_for({})
-
     def check_for(self, settings: Mapping[str, Any]) -> Diagnosis:
-        """Look at the same for an endpoint with these settings.
+        """Look at credentials, region, role, quota, S3 and ECR; nothing is created.
 
         Raises
         ------
@@ -291,13 +255,13 @@ class SageMakerBackend:
             )
 
     def _rollout(self, place: Place) -> Rollout:
-        return Rollout(place.account, place.storage, place.images, self._leave_seconds)
+        return Rollout(place.account, place.storage, place.images, self.leave_seconds)
 
     def _place(self, region: str, bucket: str) -> Place:
         with self._lock:
             key = region, bucket
             if key not in self._places:
-                self._places[key] = Place(region, bucket, self._stuck_seconds)
+                self._places[key] = Place(region, bucket, self.stuck_seconds)
             return self._places[key]
 
     def _find(self, name: str) -> Place:
@@ -308,6 +272,3 @@ class SageMakerBackend:
 
     def _spool(self, name: str) -> Path:
         return self._folder(name).spool
-
-    def _folder(self, name: str) -> EndpointFolder:
-        return EndpointFolder(self.home, self.name, name)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from taxiway.backends import LogLine
+from taxiway_backends.cloud.words import last_of
 from taxiway_backends.local.log import parse_line
 from taxiway_backends.sagemaker.design import native_name
 from taxiway_backends.sagemaker.refusals import is_missing, told
@@ -16,9 +17,7 @@ from taxiway_backends.sagemaker.session import Session
 FOLLOW_SECONDS = 2.0
 #: By which a line may come later than another of a later time.
 _LATE = timedelta(minutes=1)
-_TAIL = 5
 _TAIL_SECONDS = 3600
-_LONGEST_LINE = 300
 
 
 def group(endpoint: str) -> str:
@@ -66,8 +65,7 @@ def follow(
 def tail(session: Session, endpoint: str) -> str:
     """Give the last things that the containers said, in one line; empty where they said nothing."""
     start = datetime.fromtimestamp(time.time() - _TAIL_SECONDS, UTC)
-    lines = [_line(event).text.strip()[:_LONGEST_LINE] for event in _events(session, endpoint, start)]
-    return " | ".join([line for line in lines if line][-_TAIL:])
+    return last_of(_line(event).text for event in _events(session, endpoint, start))
 
 
 def remove(session: Session, endpoint: str) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from taxiway.errors import BackendError
+from taxiway_backends.cloud.words import as_sentence
 
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired")
 _UNKNOWN_KEY = ("InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "AuthFailure")
@@ -170,9 +171,9 @@ def _failed(error: Exception, doing: str) -> AwsError:
     names = {kind.__name__ for kind in type(error).__mro__}
     for classes, made, sentence, hint in kinds:
         if names.intersection(classes):
-            return made(_sentence(sentence), hint=hint)
+            return made(as_sentence(sentence), hint=hint)
     return AwsError(
-        _sentence(f"Could not {doing}: {error}"), hint="Look at the credentials and the settings."
+        as_sentence(f"Could not {doing}: {error}"), hint="Look at the credentials and the settings."
     )
 
 
@@ -213,11 +214,6 @@ def _refused(error: Exception, doing: str) -> AwsError:
     else:
         sentence = f"AWS refused to {doing}: {text or code}"
         hint = "What it says is AWS' own; `taxiway endpoints show` tells how the endpoint is."
-    refusal = made(_sentence(sentence), hint=hint)
+    refusal = made(as_sentence(sentence), hint=hint)
     refusal.code = code
     return refusal
-
-
-def _sentence(text: str) -> str:
-    """End with one full stop, on one line."""
-    return " ".join(text.split()).rstrip(".") + "."

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, Literal
 
 import pytest
 
-from taxiway.backends import Status
+from taxiway.backends import EndpointRef, Status
 from taxiway.errors import BackendError, ConflictError, InputError, RequestError, UnsupportedError
 from taxiway_backends.bentocloud import BentoCloudBackend, asking, credentials
 from tests.backends.bentocloud.conftest import Endpoint
@@ -161,6 +162,30 @@ def test_a_strangers_deployment_is_never_touched(endpoint: Endpoint) -> None:
         calls.delete_deployment("taxiway-theirs")
 
 
+def test_another_teams_endpoint_of_the_same_name_is_never_touched(endpoint: Endpoint) -> None:
+    endpoint.backend.apply(replace(endpoint.spec(shadow=1), owner="ours"), token="a")
+    seen = endpoint.ready(0, 1)
+    before = endpoint.resources()
+    theirs, their_ref = (
+        BentoCloudBackend(endpoint.backend.home.parent / "theirs"),
+        EndpointRef("iris", "theirs"),
+    )
+    for act in (
+        lambda: theirs.plan(replace(endpoint.spec(1), owner="theirs")),
+        lambda: theirs.apply(replace(endpoint.spec(1), owner="theirs"), token="b"),
+        lambda: theirs.route(their_ref, endpoint.routing(1), token="b"),
+    ):
+        with refused(ConflictError, "not this endpoint's"):
+            act()
+    with pytest.raises(RequestError, match="no endpoint"):
+        theirs.ask(their_ref, b"{}", {})
+    told = theirs.observe(their_ref)
+    assert (told.status, told.native, told.spool) == (Status.ABSENT, "not ours", None)
+    assert theirs.destroy(their_ref, token="b").status is Status.ABSENT
+    assert endpoint.resources() == before
+    assert endpoint.ask(seen) == endpoint.models[0].tag
+
+
 def _service() -> Any:
     from bentoml._internal.cloud.schemas.modelschemas import DeploymentServiceConfig
 
@@ -170,26 +195,13 @@ def _service() -> Any:
 def test_a_build_that_fails_says_why_in_its_own_words_and_is_tried_again_when_asked_again(
     endpoint: Endpoint,
 ) -> None:
-    endpoint.cloud.build_fails(["Collecting onnxruntime", "ERROR: no matching distribution"])
-    endpoint.backend.apply(endpoint.spec(), token="one")
-    seen = endpoint.until(lambda seen: seen.status is Status.FAILED)
-    assert seen.live is None
-    assert seen.reason.startswith(f"The build of {endpoint.models[0].tag} failed. Its log ends: ")
-    assert seen.reason.endswith("ERROR: no matching distribution.")
-    endpoint.cloud.release()
-    assert endpoint.backend.apply(endpoint.spec(), token="one").status is Status.FAILED
-    endpoint.backend.apply(endpoint.spec(), token="two")
-    endpoint.ready(0)
-    # Where an update fails, the Model before it goes on answering
-    endpoint.cloud.build_fails(["ERROR: no space left"])
-    endpoint.backend.apply(endpoint.spec(1), token="three")
-    seen = endpoint.until(lambda seen: seen.status is Status.DEGRADED)
-    assert seen.live == endpoint.models[0].tag
-    assert endpoint.models[1].tag in seen.reason
-    assert endpoint.ask(seen) == endpoint.models[0].tag
-    endpoint.cloud.release()
-    endpoint.backend.apply(endpoint.spec(1), token="four")
-    endpoint.ready(1)
+    told, _ = endpoint.fail_twice(
+        lambda: endpoint.cloud.build_fails(["Collecting onnxruntime", "ERROR: no matching distribution"]),
+        lambda: endpoint.cloud.build_fails(["ERROR: no space left"]),
+        endpoint.cloud.release,
+    )
+    assert told.startswith(f"The build of {endpoint.models[0].tag} failed. Its log ends: ")
+    assert told.endswith("ERROR: no matching distribution.")
 
 
 def test_a_deployment_that_never_gets_ready_is_told_to_be_stuck_until_it_does(endpoint: Endpoint) -> None:

@@ -10,32 +10,14 @@ import pytest
 
 from taxiway.backends import Bake, EndpointRef, Status
 from taxiway.errors import InputError
-from taxiway.monitoring import log as prediction_log
-from taxiway.serving.spool import list_segments, read_segment
 from taxiway_backends.bentocloud import BentoCloudBackend
 from tests.backends.bentocloud.conftest import Endpoint
 from tests.waiting import wait_until
 
 
-def _ask(endpoint: Endpoint, name: str) -> str:
-    body = json.dumps({"records": endpoint.models[0].rows(1)}).encode()
-    headers = {"content-type": "application/json", "x-request-id": name}
-    status, _, answer = endpoint.backend.ask(endpoint.ref, body, headers)
-    assert status == 200, answer
-    return str(json.loads(answer)["model"])
-
-
-def _collected(endpoint: Endpoint) -> list[tuple[str, str]]:
-    """Role and id of every prediction that was brought here."""
-    folder = endpoint.backend.home / "run" / "bentocloud" / endpoint.name / "spool"
-    records = [record for path in list_segments(folder) for record in read_segment(path)[0]]
-    frame = prediction_log.predictions_frame(records)
-    return sorted(zip(frame["role"], frame["id"], strict=True))
-
-
 def test_a_candidate_sees_each_request_and_every_prediction_is_collected_once(endpoint: Endpoint) -> None:
     seen = endpoint.start()
-    assert _ask(endpoint, "alone") == endpoint.models[0].tag
+    assert endpoint.ask_as("alone") == endpoint.models[0].tag
     endpoint.backend.route(endpoint.ref, endpoint.routing(0, 1), token="shadow")
     assert endpoint.ready(0, 1).url == seen.url
     assert sorted(endpoint.resources()) == [
@@ -45,23 +27,23 @@ def test_a_candidate_sees_each_request_and_every_prediction_is_collected_once(en
     ]
     names = [f"id-{number}" for number in range(5)]
     for name in names:
-        assert _ask(endpoint, name) == endpoint.models[0].tag
+        assert endpoint.ask_as(name) == endpoint.models[0].tag
     assert seen.spool is not None
     spool = seen.spool
 
     def brought() -> bool:
         endpoint.backend.collect(endpoint.ref, spool)
-        return {("shadow", name) for name in names} <= set(_collected(endpoint))
+        return {("shadow", name) for name in names} <= set(endpoint.collected())
 
     wait_until(brought, "the shadow's predictions", 30)
     # Promoted, it is live under the same address, and nothing is left of its own deployment
     endpoint.backend.route(endpoint.ref, endpoint.routing(1), token="promote")
     assert endpoint.ready(1).url == seen.url
     assert endpoint.resources() == ["deployments taxiway-iris"]
-    assert _ask(endpoint, "after") == endpoint.models[1].tag
+    assert endpoint.ask_as("after") == endpoint.models[1].tag
     # What had not been shipped when it was destroyed comes with SIGTERM, and is brought by destroy
     assert endpoint.backend.destroy(endpoint.ref, token="end").status is Status.ABSENT
-    found = _collected(endpoint)
+    found = endpoint.collected()
     assert len(found) == len(set(found)), "something was collected twice"
     assert [name for role, name in found if role == "live"] == sorted(["after", "alone", *names])
     assert [name for role, name in found if role == "shadow"] == names
@@ -102,17 +84,17 @@ def test_a_canary_gets_its_share_until_the_bake_is_over(endpoint: Endpoint) -> N
     endpoint.backend.apply(endpoint.spec(1, **more), token="next")
     seen = endpoint.until(lambda seen: "40 %" in seen.reason)
     assert (seen.status, seen.live, seen.url) == (Status.PENDING, endpoint.models[0].tag, first.url)
-    answers = [_ask(endpoint, f"id-{number}") for number in range(20)]
+    answers = [endpoint.ask_as(f"id-{number}") for number in range(20)]
     assert {endpoint.models[0].tag, endpoint.models[1].tag} == set(answers)
     endpoint.ready(1)
-    assert {_ask(endpoint, f"after-{number}") for number in range(5)} == {endpoint.models[1].tag}
+    assert {endpoint.ask_as(f"after-{number}") for number in range(5)} == {endpoint.models[1].tag}
     # One that does not get ready is sent back, and only tried again when somebody asks again
     broken = endpoint.spec(2, policies={"extra": "no policy"}, **more)
     endpoint.backend.apply(broken, token="bad")
     seen = endpoint.until(lambda seen: "sent back" in seen.reason)
     assert (seen.status, seen.live) == (Status.DEGRADED, endpoint.models[1].tag)
     assert endpoint.backend.apply(broken, token="bad").status is Status.DEGRADED
-    assert _ask(endpoint, "still") == endpoint.models[1].tag
+    assert endpoint.ask_as("still") == endpoint.models[1].tag
     # That is over when what answers is asked for, and stays known when only a shadow gets its copies
     endpoint.backend.apply(endpoint.spec(1, **more), token="back")
     endpoint.ready(1)
@@ -136,7 +118,7 @@ def test_scaled_to_zero_it_bills_nothing_and_the_next_request_wakes_it(endpoint:
     assert (seen.status, seen.replicas, seen.live) == (Status.READY, 0, endpoint.models[0].tag)
     assert "next request waits" in " ".join(seen.notes)
     assert endpoint.cloud.processes("taxiway-iris") == []
-    assert _ask(endpoint, "woken") == endpoint.models[0].tag
+    assert endpoint.ask_as("woken") == endpoint.models[0].tag
     assert endpoint.cloud.processes("taxiway-iris") != []
 
 

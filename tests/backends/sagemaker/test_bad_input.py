@@ -149,7 +149,7 @@ def test_settings_that_cannot_be_are_refused_with_the_nearest_name(endpoint: End
         ({"autoscale": [0, 2]}, "Only an async endpoint"),
         ({"mode": "serverless", "instance_type": "ml.m5.large"}, "no instance_type"),
     ):
-        with refused(InputError, words) as _:
+        with refused(InputError, words):
             endpoint.backend.plan(endpoint.spec(settings=settings))
     with pytest.raises(InputError) as caught:
         endpoint.backend.plan(endpoint.spec(settings={"instancetype": "x"}))
@@ -211,27 +211,14 @@ def test_a_strangers_endpoint_is_never_touched(endpoint: Endpoint) -> None:
 def test_failed_says_why_in_the_containers_own_words_and_is_tried_again_when_asked_again(
     endpoint: Endpoint,
 ) -> None:
-    endpoint.account.container_fails(["loading live/model.onnx", "onnxruntime: no such operator: Fancy"])
-    endpoint.backend.apply(endpoint.spec(), token="one")
-    seen = endpoint.until(lambda seen: seen.status is Status.FAILED)
-    assert "ping health check" in seen.reason
-    assert "no such operator: Fancy" in seen.reason
-    endpoint.account.release()
-    assert endpoint.backend.apply(endpoint.spec(), token="one").status is Status.FAILED
-    endpoint.backend.apply(endpoint.spec(), token="two")
-    endpoint.ready(0)
-    # An update that fails is sent back: InService alone would hide it
-    endpoint.account.container_fails(["out of memory"])
-    endpoint.backend.apply(endpoint.spec(1), token="three")
-    seen = endpoint.until(lambda seen: seen.native == "InService")
-    assert (seen.status, seen.live) == (Status.DEGRADED, endpoint.models[0].tag)
-    assert endpoint.models[1].tag in seen.reason
-    assert "out of memory" in seen.reason
-    assert endpoint.ask(seen) == endpoint.models[0].tag
-    endpoint.account.release()
-    assert endpoint.backend.apply(endpoint.spec(1), token="three").status is Status.DEGRADED
-    endpoint.backend.apply(endpoint.spec(1), token="four")
-    endpoint.ready(1)
+    told, sent_back = endpoint.fail_twice(
+        lambda: endpoint.account.container_fails(["loading", "onnxruntime: no such operator: Fancy"]),
+        lambda: endpoint.account.container_fails(["out of memory"]),
+        endpoint.account.release,
+    )
+    assert "ping health check" in told
+    assert "no such operator: Fancy" in told
+    assert "out of memory" in sent_back
 
 
 def test_stuck_in_creating_is_told_and_can_be_deleted_while_it_is_updated(endpoint: Endpoint) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
@@ -14,8 +13,7 @@ from typing import Any
 import pytest
 
 from taxiway.backends import Bake, EndpointRef, EndpointSpec, Status
-from taxiway.monitoring import log as prediction_log
-from taxiway.serving.spool import list_segments, read_segment
+from taxiway.serving.spool import list_segments
 from taxiway_backends.cloud.collecting import JOURNAL, Journal, collect
 from taxiway_backends.sagemaker import choices, log, prices
 from taxiway_backends.sagemaker.account import Account
@@ -27,21 +25,6 @@ from taxiway_backends.sagemaker.place import Place
 from taxiway_backends.sagemaker.session import Session
 from tests.backends.sagemaker.conftest import MINE, Cut, Endpoint
 from tests.waiting import wait_until
-
-
-def _ask(endpoint: Endpoint, name: str) -> None:
-    body = json.dumps({"records": endpoint.models[0].rows(1)}).encode()
-    headers = {"content-type": "application/json", "x-request-id": name}
-    status, _, answer = endpoint.backend.ask(endpoint.ref, body, headers)
-    assert status == 200, answer
-
-
-def _collected(endpoint: Endpoint) -> list[tuple[str, str]]:
-    """Role and id of every prediction that was brought here."""
-    folder = endpoint.backend.home / "run" / "sagemaker" / endpoint.name / "spool"
-    records = [record for path in list_segments(folder) for record in read_segment(path)[0]]
-    frame = prediction_log.predictions_frame(records)
-    return sorted(zip(frame["role"], frame["id"], strict=True))
 
 
 def _nothing_is_left(endpoint: Endpoint) -> None:
@@ -64,7 +47,7 @@ def test_each_prediction_is_collected_once_and_after_destroy_the_account_is_empt
     assert wanted["TargetValue"] == Choices().invocations_per_instance
     names = [f"id-{number}" for number in range(5)]
     for name in names[:3]:
-        _ask(endpoint, name)
+        endpoint.ask_as(name)
     assert {one.inference_id for one in endpoint.account.invocations()} >= set(names[:3])
     wait_until(
         lambda: any("/spool/live" in name for name in endpoint.account.account()["objects"]), "shipping", 60
@@ -78,10 +61,10 @@ def test_each_prediction_is_collected_once_and_after_destroy_the_account_is_empt
         path.unlink()  # as the monitor does with what it has read
     assert endpoint.backend.collect(endpoint.ref, seen.spool) == 0
     for name in names[3:]:
-        _ask(endpoint, name)
+        endpoint.ask_as(name)
     # What had not been shipped when it was destroyed comes with SIGTERM, and is brought by destroy
     assert endpoint.backend.destroy(endpoint.ref, token="end").status is Status.ABSENT
-    found = _collected(endpoint)
+    found = endpoint.collected()
     assert [name for role, name in found if role == "live" and name in names[3:]] == names[3:]
     assert len(found) == len(set(found)), "something was collected twice"
     _nothing_is_left(endpoint)
@@ -164,7 +147,7 @@ def test_a_native_shadow_variant_is_a_second_fleet_with_the_same_prediction_ids(
     assert "bills until it is deleted" in plan.notes[0]
     endpoint.start(shadow=1, settings={"shadow": "native"})
     assert len(endpoint.account.account()["models"]) == 2
-    _ask(endpoint, "one")
+    endpoint.ask_as("one")
     wait_until(
         lambda: (
             {one.shadow for one in endpoint.account.invocations() if one.inference_id == "one"}
@@ -174,7 +157,7 @@ def test_a_native_shadow_variant_is_a_second_fleet_with_the_same_prediction_ids(
         30,
     )
     endpoint.backend.destroy(endpoint.ref, token="end")
-    assert _collected(endpoint) == [("live", "one"), ("shadow", "one")]
+    assert endpoint.collected() == [("live", "one"), ("shadow", "one")]
     _nothing_is_left(endpoint)
 
 

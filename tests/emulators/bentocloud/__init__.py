@@ -194,11 +194,6 @@ class BentoCloudEmulator:
         """The API is back, at the same address."""
         self._loop.run(self._listener.start())
 
-    def sleep(self, name: str) -> None:
-        """What scaling to zero does when nobody asks for a while: no replica is left."""
-        for fleet in self.deployment(name).fleets.values():
-            self._loop.run(fleet.sleep())
-
     def lose_replica(self, name: str) -> None:
         """Kill one replica of each version, as when its machine dies."""
         for fleet in self.deployment(name).fleets.values():

@@ -33,7 +33,6 @@ class Control:
             ("POST", every, "create_deployment", self._create),
             ("GET", one, "get_deployment", self._get),
             ("PUT", one, "update_deployment", self._update),
-            ("PUT", one + "/void_update", "void_update_deployment", self._void_update),
             ("POST", one + "/terminate", "terminate_deployment", self._terminate),
             ("DELETE", one, "delete_deployment", self._delete),
         ]
@@ -74,11 +73,6 @@ class Control:
         targets = self._targets(said)
         self._check_quota(targets, deployment)
         deployment.roll_out(said, targets)
-        return deployment.show()
-
-    async def _void_update(self, request: Request) -> Json:
-        deployment = self._named(request)
-        deployment.roll_out({"labels": deployment.resource.labels}, deployment.revision.targets)
         return deployment.show()
 
     async def _terminate(self, request: Request) -> Json:

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import psutil
+import pytest
 
 from tests.emulators.bentocloud import BentoCloudEmulator
 from tests.emulators.bentocloud.shapes import CLUSTERS, NAMESPACE
@@ -60,6 +61,13 @@ def alive(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def refused(match: str) -> pytest.RaisesExc[Exception]:
+    """What bentoml raises for an answer other than 200."""
+    from bentoml.exceptions import BentoMLException
+
+    return pytest.raises(BentoMLException, match=match)
 
 
 class Tenant:
