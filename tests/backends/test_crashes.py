@@ -14,6 +14,7 @@ import pytest
 
 from taxiway.backends import Status
 from taxiway.errors import BackendError
+from taxiway_backends.local.rundir import RunDir
 from tests.backends.conftest import Endpoint
 from tests.load import Load
 from tests.waiting import wait_until
@@ -181,3 +182,23 @@ def test_whoever_waits_for_a_frozen_process_is_told_of_it(endpoint: Endpoint) ->
             other.kill()
     with directory.changing(1):
         pass
+
+
+def test_a_master_that_is_told_of_a_change_before_it_looks_lives_on(endpoint: Endpoint) -> None:
+    directory = RunDir(endpoint.folder)
+    directory.make()
+    lock = directory.try_lock()
+    assert lock is not None
+    command = [sys.executable, "-P", "-m", "taxiway_backends.local.master", str(directory.path)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as master:
+        wait_until(lambda: catches(master.pid, signal.SIGHUP), "the master to wait for its lock")
+        master.send_signal(signal.SIGHUP)
+        os.close(lock)
+        assert master.wait(20) == 0, "nothing is to run"
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler of a signal, as Linux tells."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (mask,) = (line.split()[1] for line in lines if line.startswith("SigCgt"))
+    return bool(int(mask, 16) >> (number - 1) & 1)

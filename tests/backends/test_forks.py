@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +17,10 @@ import psutil
 import pytest
 
 from taxiway.backends import Status
+from taxiway.errors import BackendError
 from taxiway_backends.local import lifecycle
+from taxiway_backends.local.rundir import RunDir
+from tests.backends.conformance import refused
 from tests.backends.conftest import Endpoint
 from tests.conftest import processes_of
 from tests.waiting import wait_until
@@ -57,16 +63,33 @@ def test_a_forked_master_is_bound_to_nobody_and_a_killed_server_is_started_again
     assert server_of(forking).pid != server.pid
 
 
-def test_a_server_that_hangs_is_replaced(forking: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "START_SECONDS", 0.3)
+@pytest.mark.parametrize(("how", "seconds"), [("hangs", 0.3), ("ends", 60.0)])
+def test_where_a_server_takes_a_request_and_forks_nothing_the_master_is_a_process_of_its_own(
+    forking: Endpoint, monkeypatch: pytest.MonkeyPatch, how: str, seconds: float
+) -> None:
+    monkeypatch.setattr(lifecycle, "START_SECONDS", seconds)
     server = server_of(forking)
     server.send_signal(signal.SIGSTOP)
-    seen = forking.backend.apply(forking.spec(), token="first")
-    assert seen.status is not Status.READY
+    if how == "ends":
+        threading.Timer(0.2, server.kill).start()
+    began = time.monotonic()
+    forking.backend.apply(forking.spec(), token="first")
+    assert time.monotonic() - began < 30, "what has ended is not waited for"
     assert not server.is_running()
-    monkeypatch.undo()
-    forking.backend.apply(forking.spec(), token="again")
-    forking.ready(0)
+    wait_until(lambda: RunDir(forking.folder).master_pid(), "a master")
+
+
+def test_a_machine_that_starts_no_process_is_told_as_what_it_is(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    with monkeypatch.context() as full:
+        full.setattr(subprocess, "Popen", fail)
+        endpoint.backend.prepare()
+        with refused(BackendError, "cannot be started: Resource temporarily unavailable"):
+            endpoint.backend.apply(endpoint.spec(), token="first")
 
 
 def test_a_home_keeps_its_server_when_another_home_gets_one(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def serve() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries those that end
     gc.freeze()  # the collector writes into what it looks at, and what was written to is shared no longer
     for line in sys.stdin.buffer:
-        if os.fork() == 0:
+        if os.fork() == 0:  # where that fails, this process ends, and who asked sees it
             _become_master(RunDir(Path(json.loads(line))))
 
 

@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+from taxiway.errors import BackendError
 from taxiway_backends.local.orphans import find_orphans
 from taxiway_backends.local.rundir import RunDir
 
@@ -41,14 +42,15 @@ class ForkServer:
         with self._lock:
             self._begun()
 
-    def ask(self, directory: RunDir) -> bool:
-        """Ask for the master of an endpoint; tell whether the request was taken."""
+    def ask(self, directory: RunDir) -> subprocess.Popen[bytes] | None:
+        """Ask for the master of an endpoint; give the process that was asked, None if none takes requests."""
         with self._lock:
             try:
-                os.write(self._begun(), json.dumps(str(directory.path)).encode() + b"\n")
+                process = self._begun()
+                os.write(self._line, json.dumps(str(directory.path)).encode() + b"\n")
             except OSError:
-                return False
-        return True
+                return None
+        return process
 
     def end(self) -> None:
         """End it at once, as one that does not do what it is asked."""
@@ -62,8 +64,8 @@ class ForkServer:
             os.close(self._line)
             self._process = None
 
-    def _begun(self) -> int:
-        """Give the line to it, after starting it where it does not run."""
+    def _begun(self) -> subprocess.Popen[bytes]:
+        """Give it, after starting it where it does not run."""
         if self._process is not None and self._process.poll() is not None:
             self._end()
         if self._process is None:
@@ -82,7 +84,7 @@ class ForkServer:
                 raise
             finally:
                 os.close(theirs)
-        return self._line
+        return self._process
 
 
 def fork_server(home: Path) -> ForkServer:
@@ -96,16 +98,29 @@ def start_master(directory: RunDir, home: Path, forks: ForkServer | None = None)
     Parameters
     ----------
     forks
-        Forks it; without one, or where that takes no requests, it is a new process.
+        Forks it; without one, or where that does not, it is a new process.
+
+    Raises
+    ------
+    BackendError
+        This machine starts no process.
     """
-    process = None if forks is not None and forks.ask(directory) else _spawn_master(directory, home)
-    deadline = time.monotonic() + START_SECONDS
-    while directory.master_pid() is None and time.monotonic() < deadline:
-        if process is not None and process.returncode is not None:
+    if forks is not None and (server := forks.ask(directory)) is not None:
+        if _holds_its_lock(directory, server):
             return
+        if server.poll() is None:  # it hangs
+            forks.end()
+    _holds_its_lock(directory, _spawn_master(directory, home))
+
+
+def _holds_its_lock(directory: RunDir, starter: subprocess.Popen[bytes]) -> bool:
+    """Wait for a master, as long as what starts it lives; tell whether it came."""
+    deadline = time.monotonic() + START_SECONDS
+    while starter.poll() is None and time.monotonic() < deadline:
+        if directory.master_pid() is not None:
+            return True
         time.sleep(LOOK_SECONDS)
-    if forks is not None and directory.master_pid() is None:
-        forks.end()  # it hangs; the next try begins another
+    return directory.master_pid() is not None
 
 
 def _spawn_master(directory: RunDir, home: Path) -> subprocess.Popen[bytes]:
@@ -120,6 +135,11 @@ def _spawn_master(directory: RunDir, home: Path) -> subprocess.Popen[bytes]:
             start_new_session=True,
             env=_environment(home),
         )
+    except OSError as error:
+        raise BackendError(
+            f"The master of {directory.path.name} cannot be started: {error.strerror or error}.",
+            hint="End processes that are not needed, or free memory.",
+        ) from error
     finally:
         os.close(log)
     # Collected when it ends; nobody waits for it.

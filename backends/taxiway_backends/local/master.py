@@ -258,12 +258,12 @@ class Master:
 
 def run(directory: RunDir) -> int:
     """Be the master of an endpoint until it is stopped."""
+    wake = Wake()  # before the lock: who finds that held may send a signal
     deadline = time.monotonic() + LOCK_SECONDS
     while directory.try_lock() is None:
         if time.monotonic() > deadline:
             return 0
         time.sleep(0.05)
-    wake = Wake()
     master: Master | None = None
     while not wake.terminated:
         try:
