@@ -111,7 +111,7 @@ export class Api {
     return this.post({ seconds }, 'alerts', String(alert), 'silence');
   }
 
-  /** It is told again. */
+  /** Silences of more go on. */
   async unsilence(alert: number): Promise<void> {
     await this.request({ method: 'DELETE' }, 'alerts', String(alert), 'silence');
   }

@@ -118,7 +118,7 @@ def test_an_alert_is_notified_once_tells_what_it_means_leads_to_its_column_and_c
     expect(panel.get_by_text("silenced", exact=True)).to_be_visible()
     shot(page, "silenced alert dark")
     panel.get_by_role("button", name="End the silence: Column `temp_max` of rain drifted").click()
-    expect(page.get_by_text("The alert is told again.")).to_be_visible()
+    expect(page.get_by_text("The silence of this alert alone is over.")).to_be_visible()
     calls = seed.with_name("calls.jsonl").read_text().splitlines()
     assert json.loads(calls[-1]) == ["unsilence_alert", 3, {}]
     seeds.write(seed, seeds.full())

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from taxiway.control import views
+from taxiway.control import silencing, views
 from taxiway.control.api import silence_alert, unsilence_alert
 from taxiway.control.column_detail import column_detail, column_history
 from taxiway.control.ledger import ledger, now
 from taxiway.control.tables import AlertRow, EndpointRow, WindowRow
 from taxiway.errors import ConflictError, InputError, NotFoundError
 from taxiway.monitoring import profiles
+from taxiway.monitoring.silences import Matcher
 from tests.monitoring.weather import of_month, seattle
 
 MONTHS = 3
@@ -109,10 +110,15 @@ def test_an_alert_tells_its_window_and_can_be_silenced(windows: list[datetime]) 
     [alert] = views.alerts("rain")
     assert alert["window_start"] == windows[1].isoformat()
     assert alert["silenced_until"] is None
+    wide = silencing.silence(
+        ledger(), Matcher(endpoint="rain"), lasting=timedelta(minutes=9), reason="Upstream.", by="test"
+    )
     silence_alert(alert["id"], seconds=3600)
     [alert] = views.alerts("rain")
     assert datetime.fromisoformat(alert["silenced_until"]) > now() + timedelta(minutes=59)
     unsilence_alert(alert["id"])
+    assert datetime.fromisoformat(views.alerts("rain")[0]["silenced_until"]) < now() + timedelta(minutes=10)
+    silencing.end(ledger(), wide, by="test")
     assert views.alerts("rain")[0]["silenced_until"] is None
     with pytest.raises(ConflictError, match="no silence of this alone"):
         unsilence_alert(alert["id"])

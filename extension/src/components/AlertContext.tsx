@@ -35,7 +35,7 @@ export function AlertContext({ alert }: { alert: Alert }): JSX.Element {
         <div className="taxiway-actions">
           <Button
             small
-            title="Tell of it again"
+            title="End the silence of this alert alone"
             aria-label={`End the silence: ${alert.title}`}
             onClick={() => void commands.execute(CommandIds.unsilence, { id: alert.id })}
           >

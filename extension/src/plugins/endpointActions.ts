@@ -121,7 +121,7 @@ async function silence({ api }: Services, args: Args): Promise<void> {
 
 async function unsilence({ api }: Services, args: Args): Promise<void> {
   if (typeof args.id === 'number') {
-    await told(api.unsilence(args.id), 'Ending the silence…', 'The alert is told again.');
+    await told(api.unsilence(args.id), 'Ending the silence…', 'The silence of this alert alone is over.');
   }
 }
 

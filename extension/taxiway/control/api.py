@@ -331,7 +331,7 @@ def silence_alert(alert_id: int, *, seconds: float, channel: str = "jupyterlab")
 
 
 def unsilence_alert(alert_id: int, *, channel: str = "jupyterlab") -> None:
-    """Tell of an alert again that ``silence_alert`` has silenced."""
+    """End what ``silence_alert`` began; a silence that covers more goes on."""
     from taxiway.control import silencing
 
     silencing.end_of(ledger(), _exactly(_alert(alert_id)), by=actor(channel))

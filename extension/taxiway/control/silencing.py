@@ -78,7 +78,7 @@ def silence(
 
 
 def end(ledger: Ledger, number: int, *, by: str) -> None:
-    """End a silence now; alerts that it kept and that still fire are told.
+    """End a silence now; alerts that it kept and that still fire are told, unless another covers them.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def end(ledger: Ledger, number: int, *, by: str) -> None:
                 f"Silence {number} is over.", hint="`taxiway alerts silences` lists the others."
             )
         row.ends = now()
-        record(session, "silence ended", f"Alerts{_of(row)} are told again.", by=by, silence=number)
+        record(session, "silence ended", f"The silence of alerts{_of(row)} is over.", by=by, silence=number)
 
 
 def end_of(ledger: Ledger, matcher: Matcher, *, by: str) -> None:

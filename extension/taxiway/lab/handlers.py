@@ -263,7 +263,7 @@ class SilenceHandler(TaxiwayHandler):
     @web.authenticated
     @authorized
     async def delete(self, alert: str) -> None:
-        """Tell of it again."""
+        """End the silences of it alone."""
         await self.answer(self.service.unsilence(int(alert)))
 
 

@@ -117,7 +117,7 @@ class Service:
         await self._call(_API, "silence_alert", alert, seconds=seconds)
 
     async def unsilence(self, alert: int) -> None:
-        """Tell of an alert again."""
+        """End the silences of an alert alone."""
         await self._call(_API, "unsilence_alert", alert)
 
     async def start_agent(self) -> None:
