@@ -54,3 +54,6 @@ def test_a_bell_is_for_its_owner_only_and_is_found_again(tmp_path: Path) -> None
         began = time.monotonic()
         bell.wait(LONG)
         assert time.monotonic() - began < LONG / 2
+    bell.end()
+    assert list(tmp_path.iterdir()) == []
+    assert not bell.is_heard

@@ -149,6 +149,8 @@ def test_stop_leaves_nothing_behind_and_start_brings_it_back(endpoint: Endpoint,
     agent_process.stop()
     psutil.wait_procs(processes_of(home), timeout=5)
     assert processes_of(home) == []
+    special = [path for path in home.rglob("*") if not (path.is_symlink() or path.is_dir() or path.is_file())]
+    assert special == [], "a pipe or a socket, which shutil.copytree cannot copy"
     agent_process.start()
     endpoint.wait()
     assert endpoint.url == url

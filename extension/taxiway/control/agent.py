@@ -155,6 +155,7 @@ class Agent:
 
     def _end(self) -> None:
         self.runs.stop()
+        self.ledger.bell.end()  # before the lease is dropped: afterwards it is the next holder's
         self.lease.drop()
 
     def _guarded(self, what: str, work: Callable[[], object]) -> None:

@@ -48,6 +48,15 @@ class Bell:
             # for reading and writing, so that it never comes to an end when those who ring have left
             self._line = _open(self._path, os.O_RDWR)
 
+    def end(self) -> None:
+        """Listen no more and take the pipe away: not everything that copies folders can copy one."""
+        if self._path is None or self._line is None:
+            return
+        os.close(self._line)
+        self._line = None
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+
     @property
     def is_heard(self) -> bool:
         """Whether ``wait`` ends when it rings."""

@@ -100,7 +100,8 @@ class Delivery(threading.Thread):
             except Exception:  # whatever it was, the alerts that come later are told
                 log.exception("a mistake in the delivery of alerts")
                 time.sleep(LOOK_SECONDS)
-            self._wake.wait(LOOK_SECONDS)
+            else:
+                self._wake.wait(LOOK_SECONDS)
 
     def round(self) -> None:
         """Do what is due."""
