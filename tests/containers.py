@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from pathlib import Path
 
 _START_SECONDS = 60.0
 _END_SECONDS = 30.0
+#: podman lowers its own to this before it starts a container.
+_MOST_PROCESSES = 32768
 
 
 def docker_answers() -> bool:
@@ -36,6 +39,27 @@ def why_not() -> str:
     if os.geteuid() != 0:
         return "no Docker daemon answers, and only root may start one"
     return ""
+
+
+def why_no_podman() -> str:
+    """Why podman, which has no daemon, cannot be used here; empty where it can."""
+    if not shutil.which("podman"):
+        return "podman is not installed (Debian: apt-get install podman)"
+    asked = subprocess.run(["podman", "info"], capture_output=True, text=True, timeout=60, check=False)
+    return f"podman does not answer: {asked.stderr.strip()[-300:]}" if asked.returncode else ""
+
+
+def podman_settings(folder: Path) -> Path:
+    """Write the file that ``CONTAINERS_CONF`` names: containers have no more than this process may give.
+
+    By itself podman gives a million open files, which the root of a sandbox may not.
+    """
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    processes = min(resource.getrlimit(resource.RLIMIT_NPROC)[1], _MOST_PROCESSES)
+    settings = folder / "containers.conf"
+    limits = f'["nofile={files}:{files}", "nproc={processes}:{processes}"]'
+    settings.write_text(f"[containers]\ndefault_ulimits = {limits}\n")
+    return settings
 
 
 @contextlib.contextmanager

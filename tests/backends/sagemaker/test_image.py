@@ -22,12 +22,11 @@ from taxiway.serving import stores
 from taxiway_backends.sagemaker import image
 from taxiway_backends.sagemaker.image import debian, trying
 from taxiway_backends.sagemaker.image import lock as locking
-from taxiway_backends.sagemaker.image.base import make_base
 from taxiway_backends.sagemaker.image.context import Recipe, layers
 from taxiway_backends.sagemaker.image.engine import Engine, find_engine
-from taxiway_backends.sagemaker.image.layers import write_layer
 from taxiway_backends.sagemaker.image.registry import MANIFEST
 from taxiway_backends.sagemaker.images import MACHINES
+from tests import containers
 from tests.emulators import registry as ecr
 from tests.models import BuiltModel, build_model
 
@@ -63,6 +62,16 @@ def engine() -> Engine:
     if found is None:
         pytest.skip("NOT TESTED: neither docker nor podman answers here")
     return found
+
+
+@pytest.fixture
+def podman(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """As on a machine with podman and without Docker."""
+    if reason := containers.why_no_podman():
+        pytest.skip(f"NOT TESTED: {reason}")
+    monkeypatch.setenv("CONTAINERS_CONF", str(containers.podman_settings(tmp_path)))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path / 'nobody'}")
+    return Engine("podman")
 
 
 def names(built: image.LocalImage) -> list[str]:
@@ -112,15 +121,14 @@ def test_the_same_lock_gives_the_same_digest_and_another_lock_another(
 
 
 def test_layers_made_twice_are_the_same_byte_for_byte(tmp_path: Path, built: image.LocalImage) -> None:
-    lock = debian.BaseLock.read()
     shutil.copytree(CACHE / "debian", tmp_path / "debian")
-    base = write_layer(make_base(tmp_path, lock), tmp_path / "base.tar.gz")
-    assert (base.diff_id, base.digest) == (built.layers[0].diff_id, built.layers[0].digest)
     # A small lock stands for the large one: all of its wheels would take long.
     (tmp_path / "requirements.txt").write_text("uvicorn==0.38.0\norjson==3.11.4\n")
     recipe = Recipe.of(tmp_path, tmp_path)
     first = layers(recipe, tmp_path)
-    shutil.rmtree(tmp_path / "layers")
+    assert (first[0].diff_id, first[0].digest) == (built.layers[0].diff_id, built.layers[0].digest)
+    for layer in first[1:]:
+        layer.path.unlink()
     second = layers(recipe, tmp_path)
     assert [layer.digest for layer in first] == [layer.digest for layer in second]
     changed = dataclasses.replace(recipe, source=_changed_source(recipe.source, tmp_path))
@@ -267,6 +275,33 @@ def test_a_push_arrives_with_docker_media_types_and_is_sent_once(
         image.push(built, wrong, "taxiway")
     assert "expired" in told.value.hint
     assert "expired" not in told.value.message
+
+
+@pytest.mark.timeout(300)
+def test_podman_runs_the_very_image_and_builds_one_on_a_base_of_ones_own(
+    model: BuiltModel, built: image.LocalImage, podman: Engine, registry: ecr.Registry, tmp_path: Path
+) -> None:
+    tried = image.try_out(built, model.path)
+    assert tried.how == "podman"
+    assert podman.identify(built.tag) == built.digest
+
+    # What it stands on has the packages already: all of them once more would take long
+    (tmp_path / "requirements.txt").write_text("orjson==3.11.4\n")
+    on_it = image.build(tmp_path, cache=CACHE, base=f"localhost/{built.tag}")
+    try:
+        assert (on_it.how, podman.identify(on_it.tag)) == ("podman", on_it.digest)
+        assert [one.diff_id for one in on_it.layers[:3]] == [one.diff_id for one in built.layers]
+        assert json.loads(on_it.config)["config"]["Cmd"] == ["serve"]
+        assert image.try_out(on_it, model.path).rows == 10
+        # What podman keeps as OCI's goes out as Docker's
+        target = image.Registry(f"http://{registry.host}", registry.user, registry.password)
+        pushed = image.push(on_it, target, "taxiway")
+        found = registry.manifest("taxiway", on_it.tag.partition(":")[2])
+        assert found is not None
+        assert (found.digest, found.media_type, pushed.media_type) == (pushed.digest, MANIFEST, MANIFEST)
+        assert json.loads(found.text)["config"]["digest"] == on_it.digest
+    finally:
+        podman.call("rmi", "--force", on_it.tag, built.tag, failed="clean")
 
 
 def test_what_was_pushed_can_be_pulled(
