@@ -189,15 +189,15 @@ $(STAMPS)/wrk:
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends wrk >/dev/null; }
 	@touch $@
 
-# Docker, a registry and compose; where they cannot be had, what needs them is skipped, and says so.
+# Docker, podman, a registry and compose; where they cannot be had, what needs them is skipped, and says so.
 $(STAMPS)/containers:
 	@mkdir -p $(STAMPS)
 	@if command -v dockerd >/dev/null && command -v docker-registry >/dev/null && command -v htpasswd >/dev/null \
-	  && command -v docker-compose >/dev/null; then touch $@; \
+	  && command -v docker-compose >/dev/null && command -v podman >/dev/null; then touch $@; \
 	elif [ "$$(id -u)" != 0 ]; then \
-	  echo "Real containers are tested too: sudo apt-get install docker.io docker-registry apache2-utils docker-compose"; \
+	  echo "Real containers are tested too: sudo apt-get install docker.io docker-registry apache2-utils docker-compose podman"; \
 	else { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-	    docker.io docker-registry apache2-utils docker-compose iptables >/dev/null && touch $@; } \
+	    docker.io docker-registry apache2-utils docker-compose iptables podman >/dev/null && touch $@; } \
 	  || echo "Docker could not be installed; the tests that need it are skipped"; fi
 
 $(STAMPS)/chromium:
