@@ -24,7 +24,11 @@ def serve() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries those that end
     gc.freeze()  # the collector writes into what it looks at, and what was written to is shared no longer
     for line in sys.stdin.buffer:
-        if os.fork() == 0:  # where that fails, this process ends, and who asked sees it
+        try:
+            child = os.fork()
+        except OSError:  # who asked sees that this process has ended, and tells why no other is started
+            return
+        if child == 0:
             _become_master(RunDir(Path(json.loads(line))))
 
 
