@@ -53,8 +53,10 @@ from .conftest import NUMERIC, Weather, columns
 
 
 def proven(model: Any, frame: pd.DataFrame) -> tuple[bytes, Parity]:
+    adapter = adapter_for(model)
+    assert type(model).__module__ in adapter.modules()
     with tempfile.TemporaryDirectory() as folder:
-        export, report = prove(adapter_for(model), columns_of(frame), frame, None, Path(folder), waive=False)
+        export, report = prove(adapter, columns_of(frame), frame, None, Path(folder), waive=False)
         data = (export.folder / "model.onnx").read_bytes()
     assert report.passed
     assert report.rows == len(frame)

@@ -170,7 +170,7 @@ def _every(model: Any) -> Iterator[Any]:
         if isinstance(one, dict):
             todo += one.values()
         elif isinstance(one, (list, tuple)) or (isinstance(one, np.ndarray) and one.dtype.kind == "O"):
-            todo += np.ravel(one) if isinstance(one, np.ndarray) else one
+            todo += one.ravel().tolist() if isinstance(one, np.ndarray) else one
         elif any(hasattr(one, name) for name in _METHODS):
             yield one
             todo += one.get_params(deep=True).values() if hasattr(one, "get_params") else ()
