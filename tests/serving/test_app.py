@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from taxiway.serving.app import create_app
+from taxiway.serving.control import PREDICTING
 from tests.models import NUMBERS, BuiltModel
 from tests.serving.conftest import Serve
 
@@ -157,17 +158,22 @@ def test_a_body_of_no_known_shape_gets_a_400_that_says_why(serve: Serve) -> None
 
 def test_ids_and_times_are_the_clients_where_given(serve: Serve) -> None:
     served = serve()
+    began = time.time()
     body = {"records": [GOOD, GOOD], "ids": ["x", "y"], "times": ["2015-01-31T12:00:00Z", 1422705600]}
     assert [one["id"] for one in served.post("/predict", body).json()["predictions"]] == ["x", "y"]
     named = served.post("/predict", [GOOD, GOOD], headers={"X-Request-Id": "order-7"})
     assert named.headers["x-request-id"] == named.json()["request_id"] == "order-7"
     assert [one["id"] for one in named.json()["predictions"]] == ["order-7-0", "order-7-1"]
-    made = served.post("/predict", [GOOD]).json()
-    assert made["predictions"][0]["id"] == made["request_id"]
-    assert re.fullmatch(
-        r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", made["request_id"]
-    )
+    for unusable in ({}, {"X-Request-Id": "order 7"}, {"X-Request-Id": "7" * 129}):
+        made = served.post("/predict", [GOOD], headers=unusable).json()
+        assert made["predictions"][0]["id"] == made["request_id"]
+        assert re.fullmatch(
+            r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", made["request_id"]
+        )
     records = served.records()
+    took = 1e3 * (time.time() - began)
+    assert all(began - 1 < record["time"] < began + took / 1e3 + 1 for record in records)
+    assert all(0 < record["latency_ms"] < took for record in records)
     assert records[0]["times"] == [1422705600.0, 1422705600.0]
     assert records[1]["times"] is None
     assert records[0]["inputs"]["site"] == ["hill", "hill"]
@@ -265,10 +271,22 @@ def test_too_many_requests_at_once_get_a_429_with_retry_after(serve: Serve) -> N
 
 def test_unknown_routes_and_methods_get_json(serve: Serve) -> None:
     served = serve()
-    for path, method, status in (("/nowhere", "GET", 404), ("/predict", "GET", 405), ("/ping", "POST", 405)):
+    for path, method, status in (
+        ("/nowhere", "GET", 404),
+        ("/admin/reload", "POST", 404),  # a process serves one model
+        ("/predict", "GET", 405),
+        ("/ping", "POST", 405),
+    ):
         response = served.client.request(method, path)
-        assert response.status_code == status
+        assert response.status_code == status, path
         assert set(response.json()) == {"error", "hint"}
+
+
+def test_no_route_changes_what_is_served(iris: BuiltModel, tmp_path: Path) -> None:
+    app = create_app(iris.path, tmp_path)
+    takes = {path for path, route in app._routes.items() if route.method != "GET"}
+    assert {path for path in takes if not path.endswith(PREDICTING)} == {"/outcomes"}
+    app.close()
 
 
 def test_a_token_is_asked_for_everywhere_but_in_health_checks(serve: Serve, tmp_path) -> None:

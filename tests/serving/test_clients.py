@@ -75,20 +75,6 @@ def test_tritons_client_with_one_tensor_for_all_columns(serve: Serve, numbers: B
         assert answer.as_numpy("prediction").tolist() == expected(served, rows)["prediction"].tolist()
 
 
-def test_mlflows_client(serve: Serve, iris: BuiltModel) -> None:
-    scoring = pytest.importorskip("mlflow.pyfunc.scoring_server.client")
-    served = serve()
-    address = urlsplit(served.url)
-    client = scoring.ScoringServerClient(address.hostname, address.port)
-    client.wait_server_ready(10)
-    assert re.fullmatch(r"\d+\.\d+\.\d+", client.get_version())
-    frame = iris.frame.iloc[48:55]
-    given = client.invoke(frame).get_predictions()
-    pd.testing.assert_frame_equal(given, expected(served, frame.to_dict("records")))
-    with pytest.raises(Exception, match=r"422.*INVALID_PARAMETER_VALUE.*'sepal_length' in row 0"):
-        client.invoke(frame.assign(sepal_length="warm"))
-
-
 def test_one_number_a_row_stands_bare_where_the_protocols_have_it_so(
     serve: Serve, numbers: BuiltModel
 ) -> None:
@@ -131,6 +117,8 @@ def test_tf_servings_status_and_metadata_have_its_form(serve: Serve, iris: Built
         assert served.get(path).status_code == 404
     refused = served.get("/v1/models/iris:predict")
     assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+    other = {"signature_name": "other", "instances": iris.rows(1)}
+    assert served.post("/v1/models/iris:predict", other).status_code == 404
 
 
 def test_sagemakers_tables_are_told_with_and_without_a_header(serve: Serve, iris: BuiltModel) -> None:
@@ -220,4 +208,8 @@ def test_the_schema_tells_of_every_route_and_its_examples_work(serve: Serve, iri
     assert set(schema["paths"]) == set(app._routes)
     for path, route in app._routes.items():
         assert set(schema["paths"][path]) == {route.method.lower()}
+        told = set(schema["paths"][path][route.method.lower()]["responses"])
+        assert route.open or {"401", "429"} <= told
+        assert route.method == "GET" or "503" in told
+        assert not path.startswith("/v1/") or route.method == "GET" or "404" in told
     app.close()

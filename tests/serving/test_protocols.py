@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pandas as pd
@@ -271,6 +273,21 @@ def test_every_way_is_limited_in_rows(one: Way, url: tuple[str, Any], iris: Buil
     assert response.status_code == 413
     assert "501" in response.json()["error"]
     assert response.json()["hint"]
+
+
+def test_mlflows_client(url: tuple[str, Any], iris: BuiltModel) -> None:
+    """MLflow's own, where it is installed: with the SageMaker SDK."""
+    scoring = pytest.importorskip("mlflow.pyfunc.scoring_server.client")
+    address = urlsplit(url[0])
+    client = scoring.ScoringServerClient(address.hostname, address.port)
+    client.wait_server_ready(10)
+    assert re.fullmatch(r"\d+\.\d+\.\d+", client.get_version())
+    frame = iris.frame.iloc[48:55]
+    rows = httpx.post(f"{url[0]}/predict", json=frame.to_dict("records")).json()["predictions"]
+    given = client.invoke(frame).get_predictions()
+    pd.testing.assert_frame_equal(given, pd.DataFrame(rows).drop(columns="id"))
+    with pytest.raises(Exception, match=r"422.*INVALID_PARAMETER_VALUE.*'sepal_length' in row 0"):
+        client.invoke(frame.assign(sepal_length="warm"))
 
 
 def test_every_route_asks_for_the_token_is_limited_and_counted(

@@ -70,9 +70,8 @@ class Connection(HttpToolsProtocol):
         self._known: KnownHead | None = None
         self._learned = 0
         self._refused = False  # whether the short way could not answer what was just received
-        self._answered: bytes | None = (
-            None  # the body that the short way answered last, of what is being parsed
-        )
+        #: The body that the short way answered last, of what is being parsed.
+        self._answered: bytes | None = None
         self._heard = time.monotonic()  # when anything came, be it empty lines
         self._active = self._heard  # when the last request, or its answer, was complete
         self._begun = 0.0  # when the request that is being read began, by time.monotonic

@@ -2,11 +2,10 @@
 
 Standard input is one end of a socket pair. Commands are lines (``accept``, ``mirror PATH``,
 ``mirror``, ``pause``, ``measure``, ``drain SECONDS``), events are JSON lines (``ready``, ``accepting``,
-``paused``, ``measured``, ``draining``). When the
-master dies the process serves on, and hands its listening socket to whoever connects to
-``orphan-<pid>.sock`` in its working folder: the next master goes on with the same socket, so that no
-connection waiting in it is reset. One that does not serve yet, or no more, may be the last to hold the
-socket: it hands it out for a while, and then leaves.
+``paused``, ``measured``, ``draining``). When the master dies the process serves on, and hands its listening
+socket to whoever connects to ``orphan-<pid>.sock`` in its working folder: the next master goes on with the
+same socket, so that no connection waiting in it is reset. One that does not serve yet, or no more, may be
+the last to hold the socket: it hands it out for a while, and then leaves.
 """
 
 from __future__ import annotations

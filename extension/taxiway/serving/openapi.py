@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
-from taxiway.serving.openapi_parts import PROBLEMS, get, json, list_of, media_of, problem, ref
+from taxiway.serving.findings import Kind
+from taxiway.serving.openapi_parts import PROBLEMS, get, json, list_of, media_of, problem, record, ref
 from taxiway.serving.openapi_protocols import describe_protocols
 from taxiway.serving.protocols import Served
 from taxiway.serving.requests import MAX_ID_LENGTH
@@ -76,7 +77,7 @@ def _row(signature: Signature) -> dict[str, Any]:
         elif column.values:
             entry["description"] = f"seen in training: {column.values}"
         properties[column.name] = entry
-    return {"type": "object", "properties": properties, "required": list(signature.names)}
+    return record(**properties)
 
 
 def _prediction(signature: Signature) -> dict[str, Any]:
@@ -85,18 +86,14 @@ def _prediction(signature: Signature) -> dict[str, Any]:
         kind = JSON_TYPES[output.dtype]
         # JSON has no NaN: where a model gives none or infinity for absurd inputs, null stands for it.
         properties[output.name] = {"type": [kind, "null"] if kind == "number" else kind}
-    return {"type": "object", "properties": properties, "required": list(properties)}
+    return record(**properties)
 
 
 def _predict(served: Served, example: Any) -> dict[str, Any]:
     identified = {"ids": list_of({"type": "string"}), "times": list_of({"type": ["string", "number"]})}
     rows = list_of(ref("Row"), least=1)
     columns = {"type": "object", "additionalProperties": {"type": "array"}}
-    split = {
-        "type": "object",
-        "properties": {"columns": list_of({"type": "string"}), "data": list_of({"type": "array"})},
-        "required": ["columns", "data"],
-    }
+    split = record(columns=list_of({"type": "string"}), data=list_of({"type": "array"}))
     body: dict[str, Any] = {
         "oneOf": [
             rows,
@@ -105,16 +102,12 @@ def _predict(served: Served, example: Any) -> dict[str, Any]:
             _shape("split", split, identified),
         ]
     }
-    answer = {
-        "type": "object",
-        "properties": {
-            "request_id": {"type": "string"},
-            "model": {"type": "string"},
-            "predictions": list_of(ref("Prediction")),
-            "findings": list_of(ref("Finding")),
-        },
-        "required": ["request_id", "model", "predictions"],
-    }
+    answer = record(
+        request_id={"type": "string"},
+        model={"type": "string"},
+        predictions=list_of(ref("Prediction")),
+    )
+    answer["properties"]["findings"] = list_of(ref("Finding"))
     kinds = media_of(served, example)
     return {
         "summary": "Predict one or more rows",
@@ -130,22 +123,20 @@ def _predict(served: Served, example: Any) -> dict[str, Any]:
 
 
 def _shape(name: str, schema: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": {name: schema, **more}, "required": [name]}
+    shape = record(**{name: schema})
+    shape["properties"] |= more
+    return shape
 
 
-_FINDING: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "kind": {"enum": ["extra", "missing", "retyped", "null", "new_category", "out_of_range"]},
-        "column": {"type": "string"},
-        "row": {"type": ["integer", "null"]},
-        "count": {"type": "integer"},
-        "expected": {"type": "string"},
-        "found": {"type": "string"},
-        "example": {},
-    },
-    "required": ["kind", "column", "row", "count", "expected", "found", "example"],
-}
+_FINDING = record(
+    kind={"enum": list(get_args(Kind))},
+    column={"type": "string"},
+    row={"type": ["integer", "null"]},
+    count={"type": "integer"},
+    expected={"type": "string"},
+    found={"type": "string"},
+    example={},
+)
 _PROBLEM: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -168,13 +159,7 @@ _OUTCOMES: dict[str, Any] = {
     "summary": "Tell what came true of earlier predictions",
     "requestBody": {
         "required": True,
-        "content": json(
-            {
-                "type": "object",
-                "properties": {"outcomes": list_of(_OUTCOME, least=1)},
-                "required": ["outcomes"],
-            }
-        ),
+        "content": json(record(outcomes=list_of(_OUTCOME, least=1))),
     },
     "responses": {
         "202": {"description": "Taken"},

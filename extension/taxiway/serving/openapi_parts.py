@@ -48,6 +48,7 @@ PROBLEMS: dict[str, Any] = {
     "422": problem("A column does not fit the signature"),
     "429": problem("Too many requests at once"),
     "500": problem("The model failed"),
+    "503": problem("The prediction did not end in time"),
 }
 
 
@@ -65,7 +66,7 @@ def get(
     if problem:
         responses["503"] = {"description": "Draining", "content": json(ref("Problem"))}
     if not open_to_all:
-        responses["401"] = PROBLEMS["401"]
+        responses |= {status: PROBLEMS[status] for status in ("401", "429")}
     described: dict[str, Any] = {"summary": summary, "responses": responses}
     return described | ({"security": []} if open_to_all else {})
 

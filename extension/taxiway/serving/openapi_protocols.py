@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from taxiway.serving.openapi_parts import PROBLEMS, get, json, list_of, media_of, record, ref
+from taxiway.serving.openapi_parts import PROBLEMS, get, json, list_of, media_of, problem, record, ref
 from taxiway.serving.protocols import Served, mlflow
 from taxiway.serving.protocols.tensors import DATATYPES
 from taxiway.serving.protocols.tfserving import PROBABILITY
@@ -121,4 +121,7 @@ def _tfserving(served: Served, example: list[dict[str, Any]]) -> dict[str, Any]:
     classifies = any(one.name.startswith(PROBABILITY) for one in served.signature.outputs)
     unused, other = (regress, "regress") if classifies else (classify, "classify")
     unused["description"] = f"This model has no use for :{other}; it answers 400."
-    return {"predict": predict, "classify": classify, "regress": regress}
+    routes = {"predict": predict, "classify": classify, "regress": regress}
+    for route in routes.values():
+        route["responses"]["404"] = problem("There is no such signature")
+    return routes

@@ -84,7 +84,6 @@ class Runtime:
         self._places = [(one.name, self._wanted.index(one.tensor), one.index or 0) for one in self._bindings]
         #: What it really runs on.
         self.device: str = getattr(self._engine, "device", "cpu")
-        self.output_names = [binding.name for binding in self._bindings]
         self.milliseconds_a_row = math.inf
         #: How many rows of several requests may be run together, and the seconds that a run waits for them.
         self.batch_rows, self.batch_wait = 0, 0.0

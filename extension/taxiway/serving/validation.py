@@ -283,13 +283,13 @@ class ColumnCheck:
                     row=rows[0],
                     count=len(rows),
                     expected=expected,
-                    found=str(finding_text(value)),
+                    found=_written(value),
                     example=value,
                 )
             )
 
 
-def finding_text(value: Any) -> str:
+def _written(value: Any) -> str:
     """Write a value as a finding shows it."""
     return f"{value:g}" if isinstance(value, float) else str(value)[:100]
 

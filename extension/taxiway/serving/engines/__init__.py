@@ -23,7 +23,11 @@ class EngineError(Exception):
 
 
 class Engine(Protocol):
-    """An opened model file; one that can run elsewhere than on the CPU says as ``device`` where it does."""
+    """An opened model file.
+
+    One that can run elsewhere than on the CPU says as ``device`` where it does; one that can run on tensors
+    that stay where they are has a method ``bind``, as ``OnnxEngine``.
+    """
 
     #: Input tensor → dtype, ``object`` for text. One of shape (rows, 1) per column, of the column's name,
     #: or a single one of shape (rows, columns).

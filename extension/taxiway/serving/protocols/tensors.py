@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from taxiway.serving.problems import Problem
+from taxiway.serving.requests import values_of
 
 _DTYPES: dict[str, str] = {
     "BOOL": "?",
@@ -135,11 +136,7 @@ def _numbers(name: str, part: memoryview, datatype: str, count: int) -> list[Any
     dtype = np.dtype(_DTYPES[datatype])
     if len(part) != count * dtype.itemsize:
         raise _unequal(name, [count])
-    numbers = np.frombuffer(part, dtype)
-    values: list[Any] = numbers.tolist()
-    if dtype.kind == "f" and np.isnan(numbers).any():
-        return [None if math.isnan(value) else value for value in values]
-    return values
+    return values_of(np.frombuffer(part, dtype))
 
 
 def _texts(name: str, part: memoryview, count: int) -> list[Any]:
