@@ -6,7 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
@@ -14,7 +17,11 @@ import pytest
 
 from taxiway.backends import Status
 from taxiway.errors import BackendError
+from taxiway_backends.local import pool
+from taxiway_backends.local.bake import Totals
+from taxiway_backends.local.pool import Pool
 from taxiway_backends.local.rundir import RunDir
+from taxiway_backends.local.worker import State
 from tests.backends.conftest import Endpoint
 from tests.load import Load
 from tests.waiting import wait_until
@@ -87,6 +94,33 @@ def test_orphans_are_stopped_by_destroy(endpoint: Endpoint) -> None:
     assert worker.is_running()
     endpoint.backend.destroy(endpoint.ref, token="a")
     worker.wait(5)
+
+
+@pytest.mark.parametrize("deaths", [0, 2000])
+def test_what_keeps_dying_is_started_less_and_less_often_for_as_long_as_it_does(
+    monkeypatch: pytest.MonkeyPatch, deaths: int
+) -> None:
+    at, begun = [0.0], []
+    dead: Any = SimpleNamespace(
+        state=State.GONE, poll=lambda: None, reason=str, totals=Totals(), exit_status=-11, accepted=None
+    )
+
+    def start(_: object) -> Any:
+        begun.append(at[0])
+        return dead
+
+    monkeypatch.setattr(pool, "time", SimpleNamespace(monotonic=lambda: at[0]))
+    definition: Any = None
+    one = Pool(definition, 1, start)
+    one.failures = deaths
+    for tenths in range(3000):
+        at[0] = tenths / 10
+        one.tick()
+    pauses = [round(later - earlier) for earlier, later in pairwise(begun)]
+    assert pauses[-1] == pool.LONGEST_PAUSE
+    assert pauses[0] == (pool.LONGEST_PAUSE if deaths else 1)
+    assert pauses == sorted(pauses)
+    assert len(pauses) < 20
 
 
 def test_a_process_that_keeps_dying_is_degraded_and_says_of_what(endpoint: Endpoint) -> None:

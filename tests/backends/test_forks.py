@@ -76,7 +76,9 @@ def test_where_a_server_takes_a_request_and_forks_nothing_the_master_is_a_proces
     forking.backend.apply(forking.spec(), token="first")
     assert time.monotonic() - began < 30, "what has ended is not waited for"
     assert not server.is_running()
-    wait_until(lambda: RunDir(forking.folder).master_pid(), "a master")
+    pid = wait_until(RunDir(forking.folder).master_pid, "a master")
+    assert pid is not None
+    assert os.getsid(pid) == pid, "it would end with the notebook's terminal"
 
 
 def test_a_machine_that_starts_no_process_is_told_as_what_it_is(

@@ -12,7 +12,7 @@ from taxiway_backends.local import LocalBackend
 from tests.backends.conformance import Conformance
 from tests.backends.conftest import Endpoint
 from tests.conftest import processes_of
-from tests.load import ask
+from tests.load import Load, ask
 
 
 class TestLocalBackend(Conformance):
@@ -74,10 +74,15 @@ def test_policies_reach_the_serving_process(endpoint: Endpoint) -> None:
     assert ask(url, "/predict", [row])[0] == 422
 
 
-def test_several_workers_serve_and_their_number_can_change(endpoint: Endpoint) -> None:
-    assert endpoint.start(workers=2).replicas == 2
-    endpoint.backend.apply(endpoint.spec(workers=1), token="fewer")
-    assert endpoint.until(lambda seen: seen.status is Status.READY and seen.replicas == 1).live
+def test_several_workers_serve_and_their_number_can_change_under_load(endpoint: Endpoint) -> None:
+    url = endpoint.start().url
+    assert url is not None
+    with Load(url, endpoint.models[0].rows(150)) as load:
+        for workers in (2, 1):
+            endpoint.backend.apply(endpoint.spec(workers=workers), token=f"{workers}")
+            endpoint.until(lambda seen: (seen.status, seen.replicas) == (Status.READY, workers))  # noqa: B023
+            load.wait_for(50)
+    assert load.failures == []
 
 
 def test_a_port_that_is_taken_is_a_failure_that_names_it(endpoint: Endpoint) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -36,6 +37,7 @@ def test_a_slow_back_end_of_one_endpoint_holds_up_no_other(
         agents.ask(name)
     for name in ("slow", *names):
         agents.ready(name)
+    os.close(os.open(agents.home / "ledger.sqlite.bell", os.O_WRONLY | os.O_NONBLOCK))  # somebody listens
     agents.fake.fail("observe", "slow", seconds=600.0, times=-1, endpoint="slow")
     wait_until(lambda: agents.fake.waiting("slow"), "its loop to wait for the back end")
     lags = []

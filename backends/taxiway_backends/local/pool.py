@@ -117,7 +117,7 @@ class Pool:
         except (GpuError, OSError) as error:
             self.failures += 1
             self.reason = str(error)
-            self._not_before = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (self.failures - 1))
+            self._not_before = now + self._pause()
             return False
         return True
 
@@ -131,7 +131,11 @@ class Pool:
         elif self.hopeless:
             self._not_before = now + LONGEST_PAUSE
         else:
-            self._not_before = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (self.failures - 1))
+            self._not_before = now + self._pause()
+
+    def _pause(self) -> float:
+        doublings = min(self.failures - 1, 10)  # a float cannot take those of a night
+        return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**doublings)
 
     def accept(self) -> None:
         """Tell those that are ready to accept."""
