@@ -144,10 +144,10 @@ class Account(Service):
         with told(f"create the endpoint configuration {design.name}"):
             _once(self.client.create_endpoint_config, **_config(design), Tags=_tags(design, token))
 
-    def start(self, design: Design, token: str) -> None:
-        """Create the endpoint."""
+    def start(self, design: Design, token: str) -> bool:
+        """Create the endpoint; tell whether there was none."""
         with told(f"create the endpoint {native_name(design.endpoint)}"):
-            _once(
+            return _once(
                 self.client.create_endpoint,
                 EndpointName=native_name(design.endpoint),
                 EndpointConfigName=design.name,
@@ -296,10 +296,15 @@ def _tags(design: Design, token: str) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in values.items()]
 
 
-def _once(create: Any, **given: Any) -> None:
-    """Create what is named after its content: where it is there, it is the same."""
+def _once(create: Any, **given: Any) -> bool:
+    """Create what is not there yet; tell whether that was so.
+
+    What is named after its content is the same where it is there.
+    """
     try:
         create(**given)
     except Exception as error:
         if not is_there_already(error):
             raise
+        return False
+    return True

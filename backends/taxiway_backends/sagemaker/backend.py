@@ -123,9 +123,7 @@ class SageMakerBackend(CloudBackend):
                     f"There is no endpoint {ref.name!r} on SageMaker.", hint="Deploy it first."
                 )
             wishes.check_routing(routing)
-            wanted = before.routed(routing)
-            if place.images.is_ours(before.image):
-                wanted = replace(wanted, image=place.images.uri(routing.live.path, gpu=before.gpu))
+            wanted = place.images.refit(before.routed(routing), routing.live.path)
             self._rollout(place).apply(wanted, routing, token)
         return self._seen_after(ref)
 
@@ -141,8 +139,14 @@ class SageMakerBackend(CloudBackend):
     def logs(
         self, ref: EndpointRef, *, since: datetime | None = None, follow: bool = False
     ) -> Iterator[LogLine]:
-        """Give the containers' log lines from CloudWatch, oldest first."""
-        place = self._find(ref.name)
+        """Give the containers' log lines from CloudWatch, oldest first.
+
+        Raises
+        ------
+        ConflictError
+            The endpoint of that name is a stranger's.
+        """
+        place = self._find_ours(ref)
         if not follow:
             return log.read(place.session, ref.name, since)
 
@@ -177,8 +181,14 @@ class SageMakerBackend(CloudBackend):
             return asking.ask(place.storage, self._in_service(place, ref), body, headers)
 
     def metrics(self, ref: EndpointRef, *, minutes: int = 60) -> dict[str, float]:
-        """Give SageMaker's own figures; see ``scaling.measure``."""
-        return scaling.measure(self._find(ref.name).session, ref.name, minutes=minutes)
+        """Give SageMaker's own figures; see ``scaling.measure``.
+
+        Raises
+        ------
+        ConflictError
+            The endpoint of that name is a stranger's.
+        """
+        return scaling.measure(self._find_ours(ref).session, ref.name, minutes=minutes)
 
     def _look(self, place: Place, ref: EndpointRef) -> Observation:
         name = ref.name
@@ -269,6 +279,13 @@ class SageMakerBackend(CloudBackend):
         wishes.check_name(name, PLACE)
         said = self._folder(name).recall()
         return self._place(said.get("region", ""), said.get("bucket", ""))
+
+    def _find_ours(self, ref: EndpointRef) -> Place:
+        """Give the place of an endpoint that is not a stranger's there."""
+        place = self._find(ref.name)
+        with place.kept_fresh():
+            self._rollout(place).refuse_stranger(place.account.endpoint(ref.name), ref)
+        return place
 
     def _spool(self, name: str) -> Path:
         return self._folder(name).spool

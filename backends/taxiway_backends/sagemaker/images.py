@@ -6,9 +6,11 @@ import base64
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from taxiway_backends.sagemaker.design import Design
 from taxiway_backends.sagemaker.refusals import AwsError, is_missing, is_there_already, told
 from taxiway_backends.sagemaker.session import Service, Session
 
@@ -54,6 +56,18 @@ class Images(Service):
         from taxiway_backends.sagemaker import image
 
         return MACHINES.get(image.cuda(model), "")
+
+    def refit(self, design: Design, model: Path) -> Design:
+        """Give a design the image of a Model's environment, and a machine whose driver knows its CUDA.
+
+        An image of the user's own stays, and so does a machine that Taxiway would not choose.
+        """
+        if not self.is_ours(design.image):
+            return design
+        machine = design.machine
+        if design.gpu and machine in ("", *MACHINES.values()):
+            machine = self.machine(model)
+        return replace(design, image=self.uri(model, gpu=design.gpu), machine=machine)
 
     def is_ours(self, uri: str) -> bool:
         """Tell whether an image is one that we push."""

@@ -49,14 +49,12 @@ class Rollout:
         native = self._account.endpoint(design.endpoint)
         self.refuse_stranger(native, design.ref)
         if native is None:
-            self._prepare(design, routing, token)
-            self._account.start(design, token)
+            self._start(design, routing, token)
         elif native.status == "Failed":
             if not _was_tried(native, design, token):
                 self._delete(design.endpoint)
                 self._await_absence(design.endpoint)
-                self._prepare(design, routing, token)
-                self._account.start(design, token)
+                self._start(design, routing, token)
         elif native.status in UNDER_WAY or native.status == "Deleting":
             return  # what is to come after it comes the next time
         elif native.config == design.name:
@@ -65,6 +63,25 @@ class Rollout:
             self.settle(design)
         elif not (native.was_sent_back and _was_tried(native, design, token)):
             self._update(native, design, routing, token)
+
+    def _start(self, design: Design, routing: Routing, token: str) -> None:
+        self._prepare(design, routing, token)
+        if self._account.start(design, token):
+            return
+        native = self._account.endpoint(design.endpoint)
+        # One with our configuration is ours, even where its tags do not show yet
+        if native and native.config != design.name and self.is_strangers(native, design.ref):
+            self._withdraw(design)
+            self.refuse_stranger(native, design.ref)
+
+    def _withdraw(self, design: Design) -> None:
+        """Take back what was made for an endpoint that somebody else was quicker to create."""
+        models = {design.name, f"{design.name}s"}
+        self._storage.forget(design)
+        if design.image not in self._account.images_in_use(models):
+            self._images.remove(design.image)
+        for kind, name in (("config", design.name), *(("model", model) for model in models)):
+            self._account.remove(kind, name)
 
     def _update(self, native: Native, design: Design, routing: Routing, token: str) -> None:
         self._prepare(design, routing, token)

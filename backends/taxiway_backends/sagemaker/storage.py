@@ -172,6 +172,12 @@ class Storage(Service):
         ]
         self.delete(old)
 
+    def forget(self, design: Design) -> None:
+        """Delete a design, and the archives that no other one of its endpoint needs."""
+        self.delete([design_key(design.endpoint, design.digest)])
+        needed = {one.archive(role) for one in self.designs(design.endpoint) for role in ("live", "shadow")}
+        self.delete([key for key in (design.archive(), design.archive("shadow")) if key not in needed])
+
     def _has(self, key: str) -> bool:
         with told(f"look for {key}"):
             try:

@@ -20,12 +20,14 @@ import pytest
 from taxiway.errors import BackendError
 from taxiway.serving import stores
 from taxiway_backends.sagemaker import image
+from taxiway_backends.sagemaker.design import Design
 from taxiway_backends.sagemaker.image import debian, trying
 from taxiway_backends.sagemaker.image import lock as locking
 from taxiway_backends.sagemaker.image.context import Recipe, layers
 from taxiway_backends.sagemaker.image.engine import Engine, find_engine
 from taxiway_backends.sagemaker.image.registry import MANIFEST
-from taxiway_backends.sagemaker.images import MACHINES
+from taxiway_backends.sagemaker.images import MACHINES, REPOSITORY, Images
+from taxiway_backends.sagemaker.session import Session
 from tests import containers
 from tests.emulators import registry as ecr
 from tests.models import BuiltModel, build_model
@@ -178,6 +180,23 @@ def test_an_image_for_gpus_has_onnxruntime_for_cuda_and_is_another(model: BuiltM
     assert f"nvidia-cudnn-cu{cuda}" in pinned["gpu"]
     assert not any(name.startswith("nvidia") for name in pinned["cpu"])
     assert cuda in MACHINES, "no machine of SageMaker's is known to have a driver for that CUDA"
+
+
+def test_a_model_of_another_cuda_moves_to_a_machine_whose_driver_knows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = image.Registry("http://1.dkr.ecr.us-east-1.amazonaws.com")
+    monkeypatch.setattr(Images, "_login", lambda _: where)
+    monkeypatch.setattr(image, "lock_digest", lambda *_, **__: "f" * 64)
+    monkeypatch.setattr(image, "cuda", lambda _: "13")
+    images = Images(Session())
+    old = Design("iris", "iris:1", None, f"{where.host}/{REPOSITORY}:0", "role", "bucket", gpu=True)
+    for machine, then in ((MACHINES["12"], MACHINES["13"]), ("", MACHINES["13"]), ("mine", "mine")):
+        new = images.refit(dataclasses.replace(old, machine=machine), tmp_path)
+        assert (new.image, new.machine) == (f"{where.host}/{REPOSITORY}:{'f' * 16}", then)
+    assert images.refit(dataclasses.replace(old, gpu=False), tmp_path).machine == ""
+    own = dataclasses.replace(old, image="registry.example/own:1", machine=MACHINES["12"])
+    assert images.refit(own, tmp_path) == own
 
 
 def test_what_ships_the_log_is_of_our_version_whatever_the_model_was_made_beside(

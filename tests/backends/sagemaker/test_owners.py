@@ -10,6 +10,8 @@ from taxiway.backends import EndpointRef, EndpointSpec, Status
 from taxiway.errors import ConflictError, RequestError
 from taxiway_backends.sagemaker import SageMakerBackend
 from taxiway_backends.sagemaker.account import OWNER_TAG, Account
+from taxiway_backends.sagemaker.design import Design
+from taxiway_backends.sagemaker.storage import Storage
 from tests.backends.conformance import refused
 from tests.backends.sagemaker.conftest import Cut, Endpoint
 
@@ -35,6 +37,9 @@ def test_another_teams_endpoint_of_the_same_name_is_never_touched(
         lambda: theirs.plan(_of("theirs", endpoint.spec(1))),
         lambda: theirs.apply(_of("theirs", endpoint.spec(1)), token="b"),
         lambda: theirs.route(THEIRS, endpoint.routing(1), token="b"),
+        lambda: theirs.logs(THEIRS),
+        lambda: theirs.logs(THEIRS, follow=True),
+        lambda: theirs.metrics(THEIRS),
     ):
         with refused(ConflictError, "another Taxiway made"):
             act()
@@ -59,6 +64,32 @@ def test_another_teams_endpoint_of_the_same_name_is_never_touched(
     endpoint.until(lambda seen: seen.native == "InService")
     tags = {tag["Key"]: tag["Value"] for tag in client.list_tags(ResourceArn=arn)["Tags"]}
     assert tags[OWNER_TAG] == "theirs"
+
+
+def test_whoever_creates_it_a_moment_later_leaves_nothing_behind(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both found no endpoint of that name, and made what it needs."""
+    theirs, start = _other_team(endpoint), Account.start
+    before: list[str] = []
+
+    def first_the_others(account: Account, design: Design, token: str) -> bool:
+        monkeypatch.setattr(Account, "start", start)
+        monkeypatch.setattr(Storage, "designs", lambda *_: [])  # they see nothing of ours yet
+        theirs.apply(_of("theirs", endpoint.spec(1)), token="b")
+        monkeypatch.setattr(Storage, "designs", designs)
+        before.extend(name for name in endpoint.resources() if design.digest not in name)
+        return start(account, design, token)
+
+    designs = Storage.designs
+    monkeypatch.setattr(Account, "start", first_the_others)
+    with refused(ConflictError, "another Taxiway made"):
+        endpoint.backend.apply(_of("ours", endpoint.spec()), token="a")
+    live = endpoint.models[0].tag.replace(":", "-")
+    assert sorted(endpoint.resources()) == sorted(name for name in before if f"/models/{live}" not in name)
+    assert len(before) == 6
+    theirs.destroy(THEIRS, token="c")
+    assert endpoint.resources() == []
 
 
 def test_what_another_team_has_begun_is_left_alone_too(

@@ -196,7 +196,7 @@ class SageMakerEmulator:
         self.site.faults.denied.add(action)
 
     def stuck(self, state: str) -> None:
-        """Keep endpoints in a state until :meth:`release`."""
+        """Keep endpoints in a state until :meth:`release`; ``Baking``: an update between its moves."""
         self.site.faults.stuck.add(state)
 
     def release(self) -> None:

@@ -157,7 +157,8 @@ class Endpoint:
         while True:
             if raised := sounding(self._site, self.region, alarms):
                 return ", ".join(raised)
-            if time.monotonic() >= deadline or self._site.ended.wait(0.25):
+            is_over = time.monotonic() >= deadline and "Baking" not in self._site.faults.stuck
+            if is_over or self._site.ended.wait(0.25):
                 return ""
 
     def _roll_back(self, reason: str) -> None:
