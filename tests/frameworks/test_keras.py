@@ -249,6 +249,8 @@ def test_a_gpu_that_tensorflow_does_not_find_is_not_replaced_by_the_cpu(tmp_path
     shutil.rmtree(path / "assets")
     with pytest.raises(EngineError, match="TensorFlow here finds 0 GPUs, none of them cuda:1"):
         open_engine(tmp_path, "savedmodel", device="cuda:1")
+    with pytest.raises(EngineError, match="no TensorRT here: name --device cuda"):
+        open_engine(tmp_path, "savedmodel", device="tensorrt")
 
 
 def test_the_saver_may_not_be_called_by_what_serves(tmp_path: Path) -> None:

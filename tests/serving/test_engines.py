@@ -5,6 +5,8 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import onnxruntime
 import pytest
@@ -95,6 +97,37 @@ def test_onnx_runtimes_own_way_back_to_the_cpu_is_an_error(
         engine = open_engine(iris.path, "onnx", device="auto")
     assert engine.device == "cpu"  # type: ignore[attr-defined]
     assert "no GPU is used: ONNX Runtime could not start" in caplog.text
+
+
+def test_tensorrt_is_offered_a_model_before_cuda_and_refuses_one_of_which_it_runs_nothing(
+    driver: Driver, iris: BuiltModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands for ONNX Runtime on a GPU places all operations where it is told to."""
+    driver(free=20 * 10**9)
+    kinds = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    offered: list[Any] = []
+    placed = kinds[1]
+
+    class Session(onnxruntime.InferenceSession):  # type: ignore[misc]
+        def __init__(self, path: str, settings: Any, providers: list[Any], enable_fallback: int) -> None:
+            assert not enable_fallback
+            offered[:] = providers
+            super().__init__(path, settings, providers=kinds[2:])
+
+        def get_providers(self) -> list[str]:
+            return kinds
+
+        def get_provider_graph_assignment_info(self) -> list[Any]:
+            return [SimpleNamespace(ep_name=placed, get_nodes=lambda: [1, 2])]
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: kinds)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    with pytest.raises(EngineError, match="none of the model's operations can run on tensorrt:0"):
+        open_engine(iris.path, "onnx", device="tensorrt")
+    assert [one if isinstance(one, str) else one[0] for one in offered] == kinds
+    assert [one[1]["device_id"] for one in offered[:2]] == ["0", "0"]
+    placed = kinds[0]
+    assert open_engine(iris.path, "onnx", device="tensorrt").device == "tensorrt:0"  # type: ignore[attr-defined]
 
 
 def test_a_model_that_does_not_fit_into_the_devices_memory_is_refused_with_figures(driver: Driver) -> None:
