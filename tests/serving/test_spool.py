@@ -13,6 +13,7 @@ from taxiway.serving.losses import read_losses
 from taxiway.serving.spool import (
     MAGIC,
     PIECE_BYTES,
+    STAMP,
     SpoolWriter,
     is_finished,
     is_spent,
@@ -138,11 +139,18 @@ def test_a_segment_is_spent_when_its_writer_is_gone_and_no_record_is_left(tmp_pa
 
 def test_a_single_row_is_read_back_in_the_form_of_all_others(tmp_path: Path) -> None:
     writer = SpoolWriter(tmp_path, "live")
-    writer.write(b'{"ids":["a"],"row":[ {"x": 1.50, "site": "\\u00e5"} ],"answer":{"label":"b"}}')
+    text = b'{"ids":["a"],"row":[ {"x": 1.50, "site": "\\u00e5"} ],"answer":{"label":"b"}}'
+    writer.write(text + b"\0" + STAMP.pack(1795211515.25, 0.75))
+    writer.write(text + b"\0" + STAMP.pack(float("nan"), 0.75))
+    writer.write(text + b"\0" + STAMP.pack(0.0, float("inf")))
     (segment,) = list_segments(tmp_path)
-    assert read_segment(segment)[0] == [
-        {"ids": ["a"], "inputs": {"x": [1.5], "site": ["å"]}, "outputs": {"label": ["b"]}}
-    ]
+    [record] = read_segment(segment)[0]
+    stamp = {"time": 1795211515.25, "latency_ms": 0.75}
+    assert record == stamp | {
+        "ids": ["a"],
+        "inputs": {"x": [1.5], "site": ["å"]},
+        "outputs": {"label": ["b"]},
+    }
     writer.close()
 
 
@@ -165,9 +173,10 @@ def test_a_round_of_reading_ends_after_so_many_bytes_and_has_one_record_at_least
 def test_a_record_that_no_reader_takes_is_dropped_and_counted_and_hides_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spool, "MAX_RECORD_BYTES", 1000)
+    monkeypatch.setattr(spool, "MAX_RECORD_BYTES", PIECE_BYTES)
     writer = SpoolWriter(tmp_path, "live")
-    taken = [writer.append({"n": number, "text": "x" * size}) for number, size in enumerate((1, 2000, 1))]
+    sizes = (1, 2 * PIECE_BYTES, 1)
+    taken = [writer.append({"n": number, "text": "x" * size}) for number, size in enumerate(sizes)]
     assert taken == [True, False, True]
     assert (writer.written, writer.dropped) == (2, 1)
     losses = read_losses(tmp_path)

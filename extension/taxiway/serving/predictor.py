@@ -23,7 +23,7 @@ from taxiway.serving.protocols import Answer, Outputs, Prediction, native
 from taxiway.serving.requests import Batch, batch_of, body_of, load_json
 from taxiway.serving.runtime import Columns, Runtime
 from taxiway.serving.single import SingleRow
-from taxiway.serving.spool import SpoolWriter
+from taxiway.serving.spool import STAMP, SpoolWriter
 from taxiway.serving.tracing import CURRENT
 from taxiway.serving.tuning import MOST_SIDE_BY_SIDE
 from taxiway.serving.validation import Validator, Verdict
@@ -32,6 +32,7 @@ INLINE_MILLISECONDS = 5.0
 INLINE_BYTES = 64 * 2**10
 
 _log = logging.getLogger(__name__)
+_write_stamp = STAMP.pack
 
 
 class Predictor:
@@ -78,7 +79,7 @@ class Predictor:
         #: What is the same in the answers, and in the records, of all single rows.
         self._between = b',"model":%b,"predictions":[{"id":' % tag
         self._record = (
-            b',"kind":"prediction","times":null,"model":%b,"role":%b,"findings":[],"unnamed":1,"request":'
+            b'{"kind":"prediction","times":null,"model":%b,"role":%b,"findings":[],"unnamed":1,"request":'
             % (tag, orjson.dumps(role))
         )
         self._inline_rows = int(INLINE_MILLISECONDS / max(runtime.milliseconds_a_row, 1e-6))
@@ -136,12 +137,12 @@ class Predictor:
 
     def _write_row(self, begun: float, seconds: float, name: bytes, row: bytes, given: bytes) -> None:
         """Write a single row down; its id, what was sent and what is answered are JSON already."""
-        numbers = orjson.dumps({"time": begun, "latency_ms": 1e3 * seconds})[:-1]
-        parts: tuple[bytes, ...] = (numbers, self._record, name, b',"row":', row, b',"answer":', given, b"}")
+        end = b"}\0"
         trace = CURRENT.get()[1]
         if trace is not None:
-            parts = (*parts[:-1], b',"trace":', orjson.dumps(trace.trace), b"}")
-        self._spool.write(b"".join(parts))
+            end = b',"trace":%b}\0' % orjson.dumps(trace.trace)
+        stamp = _write_stamp(begun, 1e3 * seconds)
+        self._spool.write(b"".join((self._record, name, b',"row":', row, b',"answer":', given, end, stamp)))
 
     async def answer_json(self, request: str, body: bytes) -> Answer:
         """Answer a JSON body of ``/predict``.

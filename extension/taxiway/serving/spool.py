@@ -1,11 +1,11 @@
 """The prediction log beside the serving process: append-only files that survive kill -9.
 
-A segment is the 8 bytes ``TWSPOOL1`` and then records: length (u32, little endian), CRC-32 (the same),
-and a JSON text. A record is copied into a mapped piece of the file before its response is sent, which
-costs no system call; the page cache outlives the process, so that no answered prediction is lost with it.
-Each piece is allocated on the disk before it is mapped: a full disk is an error that can be caught there.
-What is allocated and not written yet is zeros; a length of zero ends the reading. While a segment is
-being written its writer holds a lock on it.
+A segment is the 8 bytes ``TWSPOOL1`` and then records: length (u32, little endian), CRC-32 (the same), a JSON
+text, and behind a zero what is not JSON: columns of numbers, or a single row's stamp. A record is copied into
+a mapped piece of the file before its response is sent, which costs no system call; the page cache outlives
+the process, so that no answered prediction is lost with it. Each piece is allocated on the disk before it is
+mapped: a full disk is an error that can be caught there. What is allocated and not written yet is zeros; a
+length of zero ends the reading. While a segment is being written its writer holds a lock on it.
 
 A disk that copies on write (btrfs, ZFS) takes new room for every write, so that there no allocation
 guarantees it: if such a disk is full, a write to the map ends the process with SIGBUS. Keep the spool on a
@@ -21,10 +21,10 @@ import mmap
 import os
 import struct
 import time
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
+from zlib import crc32
 
 import orjson
 
@@ -47,6 +47,10 @@ _BUFFER_BYTES = 2**18
 _MOST_ROWS = 10**7
 _BUDGET_SECONDS = 5.0
 HEADER = struct.Struct("<II")
+#: Of a single row: its time in epoch seconds, and its latency in milliseconds.
+STAMP = struct.Struct("<dd")
+_HEADER_BYTES = HEADER.size
+_write_header = HEADER.pack_into
 _ZEROS = memoryview(bytes(PIECE_BYTES))
 #: numpy's name of a dtype → ``struct``'s format.
 FORMATS = {
@@ -108,14 +112,14 @@ class SpoolWriter:
         self._budget = budget_bytes
         self._sequence = 0
         self._file = -1
-        self._size = 0  # of what is written
         self._allocated = 0
         self._opened = 0.0
         self._others = 0
         self._counted = float("-inf")
-        self._piece: mmap.mmap | None = None
+        self._piece: mmap.mmap | bytearray = bytearray()  # what is mapped of the segment
+        self._start = 0  # of the piece, in the segment
         self._place = 0  # in the piece, of the next record
-        self._room = 0  # in the piece, from there on
+        self._end = 0  # of the piece
         self._due = float("-inf")  # when age and budget are looked at again, by time.monotonic
 
     def append(self, record: dict[str, Any], arrays: Mapping[str, Mapping[str, Array]] | None = None) -> bool:
@@ -136,19 +140,18 @@ class SpoolWriter:
 
     def write(self, payload: bytes) -> bool:
         """Write one record that is JSON already; otherwise as ``append``."""
-        if len(payload) > MAX_RECORD_BYTES:
-            return self._drop()
-        length = HEADER.size + len(payload)
-        if (length > self._room or time.monotonic() > self._due) and not self._make_room(length):
-            return self._drop()
-        end = self._place + length
-        assert self._piece is not None
+        size = len(payload)
+        begin = self._place + _HEADER_BYTES
+        end = begin + size
+        if end > self._end or time.monotonic() > self._due:
+            if not self._make_room(size):
+                return self._drop()
+            begin = self._place + _HEADER_BYTES
+            end = begin + size
         # The header first: killed in between, its length tells that nothing comes after this record.
-        HEADER.pack_into(self._piece, self._place, len(payload), zlib.crc32(payload))
-        self._piece[self._place + HEADER.size : end] = payload
+        _write_header(self._piece, self._place, size, crc32(payload))
+        self._piece[begin:end] = payload
         self._place = end
-        self._room -= length
-        self._size += length
         self.written += 1
         return True
 
@@ -156,6 +159,11 @@ class SpoolWriter:
         """Close the current segment; a later append opens another."""
         self._close_segment()
         self._losses.close()
+
+    @property
+    def _size(self) -> int:
+        """The bytes of the segment that are written."""
+        return self._start + self._place
 
     def _drop(self) -> Literal[False]:
         self.dropped += 1
@@ -169,11 +177,13 @@ class SpoolWriter:
                 os.ftruncate(self._file, self._size)
             os.close(self._file)
             self._file = -1
-        self._size = self._allocated = 0
+        self._start = self._allocated = 0
 
-    def _make_room(self, length: int) -> bool:
-        """Rotate where it is time, and map a piece that takes so many bytes; False if there is no room."""
-        now = time.monotonic()
+    def _make_room(self, size: int) -> bool:
+        """Rotate where it is time, and map a piece that takes such a payload; False if there is no room."""
+        if size > MAX_RECORD_BYTES:
+            return False
+        length, now = HEADER.size + size, time.monotonic()
         try:
             if now - self._counted > _BUDGET_SECONDS:
                 self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -191,7 +201,7 @@ class SpoolWriter:
                 return False
             if self._file < 0:
                 self._open()
-            if length > self._room:
+            if self._place + length > self._end:
                 self._map(length, left)
         except OSError:
             return False
@@ -212,23 +222,23 @@ class SpoolWriter:
             os.close(file)
             hidden.unlink(missing_ok=True)
             raise
-        self._file, self._size, self._opened = file, len(MAGIC), time.monotonic()
-        self._allocated = self._size
+        self._file, self._opened = file, time.monotonic()
+        self._start = self._allocated = len(MAGIC)
 
     def _map(self, length: int, left: int) -> None:
         """Map the file from its last page on, as far as the next record or a whole piece takes it."""
-        start = self._size - self._size % mmap.ALLOCATIONGRANULARITY
-        needed = self._size + length
-        most = min(self._segment_bytes, self._size + left)
         self._unmap()
+        size = self._start
+        needed = size + length
+        most = min(self._segment_bytes, size + left)
         try:
             self._allocate(max(needed, min(needed + PIECE_BYTES, most)))
         except OSError:
             # The disk is nearly full: less may have room all the same.
             self._allocate(max(needed, min(needed + _LITTLE_BYTES, most)))
+        start = size - size % mmap.ALLOCATIONGRANULARITY
         self._piece = mmap.mmap(self._file, self._allocated - start, offset=start)
-        self._place = self._size - start
-        self._room = self._allocated - self._size
+        self._start, self._place, self._end = start, size - start, self._allocated - start
 
     def _allocate(self, end: int) -> None:
         """Have the disk set aside the file's bytes up to ``end``, so that writing to the map cannot fail."""
@@ -248,10 +258,10 @@ class SpoolWriter:
         self._allocated = end
 
     def _unmap(self) -> None:
-        if self._piece is not None:
+        if isinstance(self._piece, mmap.mmap):
             self._piece.close()
-            self._piece = None
-        self._place = self._room = 0
+            self._piece = bytearray()
+        self._start, self._place, self._end = self._size, 0, 0
 
 
 def list_segments(directory: Path) -> list[Path]:
@@ -350,7 +360,7 @@ def is_spent(path: Path, offset: int) -> bool:
             # A writer sets the room aside before it writes: what claims more than there is, is damaged.
             if offset + HEADER.size + length > os.fstat(file.fileno()).st_size:
                 return False
-            if zlib.crc32(file.read(length)) == checksum and length:
+            if crc32(file.read(length)) == checksum and length:
                 return False
             return all(part.count(0) == len(part) for part in iter(lambda: file.read(_BUFFER_BYTES), b""))
     except FileNotFoundError:
@@ -376,7 +386,7 @@ def next_whole(file: IO[bytes]) -> bytes:
     if not 0 < length <= MAX_RECORD_BYTES:
         return b""
     payload = file.read(length)
-    return payload if len(payload) == length and zlib.crc32(payload) == checksum else b""
+    return payload if len(payload) == length and crc32(payload) == checksum else b""
 
 
 def _take(payload: bytes, found: RowJoiner, joined: bool) -> int:
@@ -386,6 +396,11 @@ def _take(payload: bytes, found: RowJoiner, joined: bool) -> int:
         record: Any = orjson.loads(text)
     except ValueError:
         return 0
+    if len(data) == STAMP.size and type(record) is dict and "row" in record:
+        received, latency = STAMP.unpack(data)
+        if not math.isfinite(received + latency):
+            return 0
+        record["time"], record["latency_ms"], data = received, latency, b""
     if joined and not data and type(record) is dict and "row" in record:
         found.add(record)
         return 1
