@@ -6,11 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_wine
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
+from threadpoolctl import threadpool_limits
 
 from taxiway.errors import InputError
 from taxiway.monitoring.drift import drift
+from taxiway.monitoring.estimation import estimate
 from taxiway.monitoring.multivariate import MOST_ROWS, _p_value, _placements, multivariate
 from taxiway.monitoring.profiles import profile
+from tests.monitoring.test_estimation import regressed
 from tests.monitoring.weather import of_year, seattle
 
 
@@ -83,3 +88,23 @@ def test_many_rows_cost_no_more_than_a_sample():
     assert (found.n_reference, found.n_window) == (MOST_ROWS, MOST_ROWS)
     assert found.drifted
     assert found.columns[0].column == "x"
+
+
+def test_trees_of_few_rows_take_one_thread_on_a_machine_of_several(monkeypatch):
+    # threads that wait for each other took five times the CPU on a machine that was busy
+    taken = {}
+    for kind in (HistGradientBoostingClassifier, HistGradientBoostingRegressor):
+        for name in ("fit", "_raw_predict"):
+            plain = getattr(kind, name)
+
+            def noted(self, *args, _plain=plain, _of=(kind.__name__, name), **more):
+                taken.setdefault(_of, set()).add(_openmp_effective_n_threads())
+                return _plain(self, *args, **more)
+
+            monkeypatch.setattr(kind, name, noted)
+    frame, outputs = regressed(0)
+    with threadpool_limits(3, "openmp"):
+        assert multivariate(normals(500, 0.9, 1), normals(500, -0.9, 2)).columns
+        assert estimate(frame[200:], frame[:200], outputs).value is not None
+    assert len(taken) == 4
+    assert set.union(*taken.values()) == {1}

@@ -171,6 +171,7 @@ def _direct_loss(rows: pd.DataFrame, known: pd.DataFrame, outputs: Outputs, n: i
     which is corrected, and how single errors scatter about it, which gives the interval.
     """
     import numpy as np
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     nothing = Estimated("dle", METRICS[outputs.task], None, None, None, n, None, "")
     if not len(rows):
@@ -183,16 +184,16 @@ def _direct_loss(rows: pd.DataFrame, known: pd.DataFrame, outputs: Outputs, n: i
     given, wanted = _features(known, rows, outputs)
     fold = np.random.default_rng(seed).permutation(len(known)) % _FOLDS
     own, expected = np.empty(len(known)), np.zeros(len(rows))
-    for place in range(_FOLDS):
-        fitted = _loss_model(seed).fit(given[fold != place], loss[fold != place])
-        own[fold == place] = fitted.predict(given[fold == place])
-        expected += fitted.predict(wanted) / _FOLDS
+    with threadpool_limits(1, "openmp"):  # so few rows are done before the threads have met
+        for place in range(_FOLDS):
+            fitted = _loss_model(seed).fit(given[fold != place], loss[fold != place])
+            own[fold == place] = fitted.predict(given[fold == place])
+            expected += fitted.predict(wanted) / _FOLDS
     rest = loss - own
     value = max(float(expected.mean() + rest.mean()), 0.0)
     variance = float(rest.var(ddof=1)) * (1 / len(rows) + 1 / len(rest))
     said = f"from a model of the error on {len(loss):,} earlier outcomes"
-    found = _estimated(nothing, value, variance, float(loss.mean()), said)
-    return found
+    return _estimated(nothing, value, variance, float(loss.mean()), said)
 
 
 def _loss_model(seed: int) -> Any:

@@ -116,11 +116,11 @@ def multivariate(
     with threadpool_limits(1, "openmp"):  # so few rows are done before the threads have met
         folds = _folds(values, label, [name in categorical for name in features], seed)
         placed = [_placements(fold.scores(), fold.label) for fold in folds]
-    auc = float(np.mean([ours.mean() for ours, _ in placed]))
+        auc = float(np.mean([ours.mean() for ours, _ in placed]))
+        p_value = _p_value(auc, [fold.label for fold in folds])
+        drifted = p_value < ALPHA and auc >= threshold
+        columns = _weights(folds, list(features)) if drifted else ()
     low, high = _interval(auc, placed)
-    p_value = _p_value(auc, [fold.label for fold in folds])
-    drifted = p_value < ALPHA and auc >= threshold
-    columns = _weights(folds, list(features)) if drifted else ()
     return MultivariateDrift(
         auc, low, high, p_value, drifted, len(before), len(after), columns, _text(auc, drifted, columns)
     )
