@@ -14,6 +14,9 @@ _NAMESPACE = "AWS/SageMaker"
 _LONGEST_BAKE = 3600
 _LONGEST_UPDATE = 28800
 _LEAST_REQUESTS = 20
+#: Alarms behind which an update is made, and the one that wakes an endpoint without instances.
+_OF_BAKES = ("errors", "latency")
+_ASLEEP = ("waiting",)
 
 
 def scale(session: Session, design: Design) -> None:
@@ -33,6 +36,44 @@ def scale(session: Session, design: Design) -> None:
             PolicyType="TargetTrackingScaling",
             TargetTrackingScalingPolicyConfiguration=_target(design),
         )
+        if least == 0:
+            _wake(session, design, client, given)
+        else:
+            remove_alarms(session, design.endpoint, _ASLEEP)
+
+
+def _wake(session: Session, design: Design, client: Any, given: dict[str, Any]) -> None:
+    """Have a first instance as soon as anything waits: the target alone wants more than five requests to.
+
+    After SageMaker's documentation, "Autoscale an asynchronous endpoint", on scaling up from zero.
+    """
+    step = {"MetricIntervalLowerBound": 0.0, "ScalingAdjustment": 1}
+    policy = client.put_scaling_policy(
+        **given,
+        PolicyName=f"{native_name(design.endpoint)}-first",
+        PolicyType="StepScaling",
+        StepScalingPolicyConfiguration={
+            "AdjustmentType": "ChangeInCapacity",
+            "MetricAggregationType": "Average",
+            "Cooldown": 300,
+            "StepAdjustments": [step],
+        },
+    )
+    (name,) = alarm_names(design.endpoint, _ASLEEP)
+    session.client("cloudwatch").put_metric_alarm(
+        AlarmName=name,
+        AlarmDescription=f"Taxiway: starts an instance of {native_name(design.endpoint)}.",
+        AlarmActions=[policy["PolicyARN"]],
+        Namespace=_NAMESPACE,
+        MetricName="HasBacklogWithoutCapacity",
+        Dimensions=_dimensions(design.endpoint)[:1],
+        Statistic="Average",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1.0,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+        TreatMissingData="notBreaching",
+    )
 
 
 def _target(design: Design) -> dict[str, Any]:
@@ -59,6 +100,7 @@ def unscale(session: Session, endpoint: str) -> None:
         found = client.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=[resource])
         if not found["ScalableTargets"]:
             return
+        remove_alarms(session, endpoint, _ASLEEP)
         try:
             client.deregister_scalable_target(
                 ServiceNamespace="sagemaker", ResourceId=resource, ScalableDimension=_DIMENSION
@@ -68,9 +110,9 @@ def unscale(session: Session, endpoint: str) -> None:
                 raise
 
 
-def alarm_names(endpoint: str) -> list[str]:
-    """Name the alarms of an endpoint."""
-    return [f"{native_name(endpoint)}-{kind}" for kind in ("errors", "latency")]
+def alarm_names(endpoint: str, kinds: tuple[str, ...] = _OF_BAKES) -> list[str]:
+    """Name alarms of an endpoint."""
+    return [f"{native_name(endpoint)}-{kind}" for kind in kinds]
 
 
 def set_alarms(session: Session, design: Design) -> list[str]:
@@ -116,11 +158,11 @@ def set_alarms(session: Session, design: Design) -> list[str]:
     return [errors, latency]
 
 
-def remove_alarms(session: Session, endpoint: str) -> None:
-    """Delete our alarms, where there are any."""
+def remove_alarms(session: Session, endpoint: str, kinds: tuple[str, ...] = _OF_BAKES) -> None:
+    """Delete alarms of ours, where there are any."""
     client = session.client("cloudwatch")
     with told("delete the alarms"):
-        found = client.describe_alarms(AlarmNames=alarm_names(endpoint))["MetricAlarms"]
+        found = client.describe_alarms(AlarmNames=alarm_names(endpoint, kinds))["MetricAlarms"]
         if found:
             client.delete_alarms(AlarmNames=[alarm["AlarmName"] for alarm in found])
 

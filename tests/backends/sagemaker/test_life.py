@@ -171,9 +171,38 @@ def test_a_serverless_endpoint_answers_and_costs_nothing_while_it_is_idle(endpoi
 
 
 def test_an_asynchronous_endpoint_answers_through_s3(endpoint: Endpoint) -> None:
-    seen = endpoint.start(settings={"mode": "async"})
+    seen = endpoint.start(settings={"mode": "async", "autoscale": [0, 2]})
     assert endpoint.ask(seen) == endpoint.models[0].tag
     assert [name for name in endpoint.account.account()["objects"] if "/async/" in name] == []
+    # Of no instances the first comes with the first request that waits, others with their number
+    scaling = endpoint.account.client("application-autoscaling")
+    (target,) = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (0, 2)
+    policies = {
+        policy["PolicyType"]: policy
+        for policy in scaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
+    }
+    backlog = policies["TargetTrackingScaling"]["TargetTrackingScalingPolicyConfiguration"]
+    metric = backlog["CustomizedMetricSpecification"]
+    assert metric["MetricName"] == "ApproximateBacklogSizePerInstance"
+    (alarm,) = endpoint.account.client("cloudwatch").describe_alarms(AlarmNames=["taxiway-iris-waiting"])[
+        "MetricAlarms"
+    ]
+    assert alarm["MetricName"] == "HasBacklogWithoutCapacity"
+    assert alarm["Dimensions"] == metric["Dimensions"] == [{"Name": "EndpointName", "Value": "taxiway-iris"}]
+    assert alarm["AlarmActions"] == [policies["StepScaling"]["PolicyARN"]]
+    endpoint.backend.destroy(endpoint.ref, token="end")
+    _nothing_is_left(endpoint)
+
+
+def test_a_gpu_is_of_an_instance_that_has_one_and_whose_driver_is_chosen(endpoint: Endpoint) -> None:
+    machine = MACHINES["12"]
+    spec = endpoint.spec(device="gpu", settings={"machine": machine})
+    endpoint.interrupt(spec, "a", "before the endpoint")
+    (config,) = endpoint.account.account()["configs"]
+    client = endpoint.account.client("sagemaker")
+    (variant,) = client.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
+    assert (variant["InstanceType"], variant["InferenceAmiVersion"]) == (choices.GPU_DEFAULT, machine)
 
 
 def test_a_plan_tells_what_an_update_costs_beside(endpoint: Endpoint) -> None:
