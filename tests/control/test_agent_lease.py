@@ -187,4 +187,5 @@ def test_what_holds_although_all_is_well_is_shown(agents: Agents) -> None:
     agents.fake.spoil("rain", notes=[note])
     wait_until(lambda: agents.seen("rain").notes == [note], "the note")  # type: ignore[union-attr]
     assert note in CliRunner().invoke(app, ["endpoints", "show", "rain"]).output
+    assert "has no figures of rain" in CliRunner().invoke(app, ["endpoints", "metrics", "rain"]).output
     assert note in endpoint("rain")._repr_mimebundle_()["text/html"]

@@ -22,6 +22,7 @@ from taxiway.monitoring.context import firing
 from taxiway.monitoring.silences import Matcher, Schedule, as_cron
 from tests.control.alerts import ADDED, DRIFT, NOW, Clock, add, deliver, hold, in_sqlite, rows, sink
 from tests.control.receivers import Receiver
+from tests.waiting import wait_until
 
 
 def test_alerts_of_one_cycle_go_as_one_signed_message_and_so_does_their_end(
@@ -238,7 +239,8 @@ def test_what_cannot_be_told_now_is_not_looked_for_without_a_pause(
     add(book, url=receiver.url)
     hold(book, DRIFT)
     postman.start()
-    time.sleep(0.5)
+    wait_until(lambda: rounds, "the first round")
+    time.sleep(0.3)
     postman.end()
     postman.join(20)
     assert 1 <= len(rounds) <= 2
