@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -39,6 +40,11 @@ class Served:
 
     def get(self, path: str) -> httpx.Response:
         return self.client.get(path)
+
+    def takes(self) -> bool:
+        """Whether it takes new connections."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", int(urlsplit(self.url).port or 0))) == 0
 
     def records(self) -> list[dict[str, Any]]:
         return [record for segment in list_segments(self.spool) for record in read_segment(segment)[0]]

@@ -19,6 +19,7 @@ from taxiway.serving.app import create_app
 from taxiway.serving.control import PREDICTING
 from tests.models import NUMBERS, BuiltModel
 from tests.serving.conftest import Serve
+from tests.waiting import wait_until
 
 GOOD = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2, "site": "hill"}
 
@@ -260,13 +261,12 @@ def test_too_many_requests_at_once_get_a_429_with_retry_after(serve: Serve) -> N
     address = urlsplit(served.url)
     with socket.create_connection((address.hostname, address.port)) as slow:
         slow.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n[")
-        time.sleep(0.2)
+        wait_until(lambda: served.post("/predict", [GOOD]).status_code == 429, "the slow one to be counted")
         response = served.post("/predict", [GOOD])
         assert response.status_code == 429
         assert response.headers["retry-after"] == "1"
         assert served.get("/healthz").status_code == 200
-    time.sleep(0.2)
-    assert served.post("/predict", [GOOD]).status_code == 200
+    wait_until(lambda: served.post("/predict", [GOOD]).status_code == 200, "room")
 
 
 def test_unknown_routes_and_methods_get_json(serve: Serve) -> None:

@@ -198,10 +198,13 @@ def test_a_candidate_that_takes_nothing_is_tried_ever_more_seldom() -> None:
     async def main() -> None:
         async with Candidate(close).listening() as candidate:
             mirror, counts = mirror_to(candidate.url, asks=500)
-            await asyncio.sleep(0.7)
+            while candidate.connections < 16:
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(0.3)
             await mirror.drain(0)
-            assert 16 <= candidate.connections < 100
-            assert counts["failed"] == candidate.connections
+            assert candidate.connections < 100
+            # Each that is under way may be counted at one end alone.
+            assert abs(counts["failed"] - candidate.connections) <= 8
 
     run(main())
 

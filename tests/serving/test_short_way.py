@@ -258,7 +258,7 @@ def test_what_is_half_sent_when_the_drain_begins_is_answered(serve: Serve, numbe
         client.sendall(whole[:cut] if cut < len(whole) else b"")
     time.sleep(0.1)
     served.process.terminate()
-    wait_until(lambda: not _takes(place.port), "the drain")
+    wait_until(lambda: not served.takes(), "the drain")
     for client, cut in zip(clients, cuts, strict=True):
         client.sendall(whole[cut:] if cut < len(whole) else whole)
         answer = b"".join(iter(lambda client=client: client.recv(2**16), b""))
@@ -267,11 +267,6 @@ def test_what_is_half_sent_when_the_drain_begins_is_answered(serve: Serve, numbe
         client.close()
     assert served.process.wait(20) == 0
     assert len(served.records()) == 2 * len(cuts)
-
-
-def _takes(port: int | None) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", int(port or 0))) == 0
 
 
 def _long(metrics: str) -> int:
