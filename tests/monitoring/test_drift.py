@@ -44,6 +44,12 @@ def test_january_2013_against_2012_flags_the_temperatures(weather, reference):
     assert found["temp_max"].text == "median 14.7 → 6.1"
 
 
+def test_what_moved_is_told_where_the_median_has_not(weather, reference):
+    found = compared(reference, of_month(weather, 2013, 7))["precipitation"]
+    assert found.drifted
+    assert found.text == "median 0 as before, 90th percentile 11.2 → 0"
+
+
 def test_windows_of_the_reference_itself_raise_few_false_alarms(reference):
     view, rng = profile(reference), np.random.default_rng(2012)
     windows = (reference.iloc[rng.choice(len(reference), 30)] for _ in range(150))

@@ -313,7 +313,9 @@ def test_an_estimated_drop_is_told_until_outcomes_can_be_measured():
         "high": 2.2,
         "baseline": 1.0,
     }
-    assert "mae of rain rose to 2" in only(Context("rain", MODEL, readings=[read(3, estimated=error)]))[1]
+    (told,) = evaluate(Context("rain", MODEL, readings=[read(3, estimated=error)]))
+    assert "mean error of rain rose to 2" in told.title
+    assert told.detail.startswith("By direct loss estimation over")
 
 
 def test_a_slice_that_fares_worse_and_errors_that_changed_are_told():
@@ -324,10 +326,10 @@ def test_a_slice_that_fares_worse_and_errors_that_changed_are_told():
         "rain fares worse where weather = 'snow' by 0.2 in Jan 2013",
         "weather=snow",
     )
-    state = {"method": "adwin", "metric": "error", "n": 900, "drifted": True, "text": ""}
+    state = {"method": "adwin", "metric": "mae", "n": 900, "drifted": True, "text": "the mean error went up"}
     state["changes"] = [{"time": "2013-01-01T00:00:00+00:00", "before": 0.1, "after": 0.3, "n": 500}]
     rule, title, _ = only(Context("rain", MODEL, concept=state))
-    assert (rule, title) == ("concept_drift", "What rain predicts has changed: error went from 0.1 to 0.3")
+    assert (rule, title) == ("concept_drift", "What rain learnt no longer holds: the mean error went up")
     assert not evaluate(Context("rain", MODEL, concept={**state, "drifted": False}))
 
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 from taxiway.monitoring.intervals import welch
-from taxiway.monitoring.performance import LOWER_IS_BETTER, METRICS, Outputs, correct, labelled
+from taxiway.monitoring.performance import LOWER_IS_BETTER, METRICS, SPOKEN, Outputs, correct, labelled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -215,7 +215,7 @@ def _text(metric: str, changes: tuple[Change, ...], worse: bool) -> str:
         return "no change of the error"
     last = changes[-1]
     form = ".3g" if metric == "mae" else ".1%" if metric == "accuracy" else ".3f"
-    name = {"mae": "the mean error", "accuracy": "accuracy", "ndcg": "NDCG"}[metric]
-    told = f"{name} went from {last.before:{form}} to {last.after:{form}} on {last.time:%Y-%m-%d %H:%M} UTC"
+    went = f"from {last.before:{form}} to {last.after:{form}} on {last.time:%Y-%m-%d %H:%M} UTC"
+    told = f"{'the ' * (metric == 'mae')}{SPOKEN[metric]} went {went}"
     more = f", the last of {len(changes)} changes" if len(changes) > 1 else ""
     return f"{told}{more}" + ("" if worse else "; it is no worse than at first")

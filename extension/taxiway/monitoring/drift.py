@@ -261,9 +261,19 @@ def _numeric(cases: Sequence[_Case]) -> None:
             "wasserstein": moved / spreads,
         }
     for (ours, theirs), case, values in zip(points, cases, _rows(found, old, new, n), strict=True):
-        case.said.update(values, test="ks", text=f"median {ours.median:.4g} → {theirs.median:.4g}")
+        case.said.update(values, test="ks", text=_moved(ours, theirs))
         if not isfinite(values["wasserstein"]):
             case.said["wasserstein"] = None
+
+
+def _moved(ours: Points, theirs: Points) -> str:
+    """Tell the median before and after; where that has not moved, the decile that did most."""
+    before, after = f"{ours.median:.4g}", f"{theirs.median:.4g}"
+    if before != after:
+        return f"median {before} → {after}"
+    deciles = ((share, ours.quantile(share), theirs.quantile(share)) for share in (0.1, 0.3, 0.7, 0.9))
+    share, old, new = max(deciles, key=lambda one: abs(one[2] - one[1]))
+    return f"median {before} as before, {100 * share:.0f}th percentile {old:.4g} → {new:.4g}"
 
 
 def _rows(

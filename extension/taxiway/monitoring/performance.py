@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 METRICS = {"classification": "accuracy", "regression": "mae", "ranking": "ndcg"}
+#: What they are called in a sentence.
+SPOKEN = {"accuracy": "accuracy", "mae": "mean error", "ndcg": "NDCG"}
 LOWER_IS_BETTER = frozenset(("mae", "rmse", "mape", "log_loss", "brier"))
 
 

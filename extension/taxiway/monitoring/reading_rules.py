@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from taxiway.monitoring.context import Context, Firing, Severity, WindowReadings, firing
-from taxiway.monitoring.performance import LOWER_IS_BETTER
+from taxiway.monitoring.performance import LOWER_IS_BETTER, SPOKEN
 
 _QUALITY_RULES: dict[str, tuple[str, Severity]] = {
     "added": ("schema_added", "warning"),
@@ -22,6 +22,12 @@ _QUALITY_RULES: dict[str, tuple[str, Severity]] = {
 }
 #: What more rows may still disprove is told of windows that are complete.
 _WHEN_COMPLETE = frozenset({"constant", "out_of_range", "null_share"})
+_METHODS = {
+    "cbpe": "confidence-based estimation",
+    "dle": "direct loss estimation",
+    "adwin": "ADWIN",
+    "page_hinkley": "Page–Hinkley",
+}
 
 
 def readings_of(context: Context) -> list[WindowReadings]:
@@ -118,9 +124,9 @@ def estimated(context: Context) -> Iterator[Firing]:
         context.endpoint,
         "estimated_drop",
         "warning",
-        f"Estimated {metric} of {context.endpoint} {verb} to {value:{form}} in {window.label}, "
+        f"Estimated {SPOKEN[metric]} of {context.endpoint} {verb} to {value:{form}} in {window.label}, "
         f"from {baseline:{form}}",
-        f"By {found['method']} over {found['n']} predictions, without outcomes; "
+        f"By {_METHODS[found['method']]} over {found['n']} predictions, without outcomes; "
         f"95% interval {found['low']:{form}} to {found['high']:{form}}.",
         window=window.label,
         value=value,
@@ -158,13 +164,12 @@ def concept(context: Context) -> Iterator[Firing]:
         return
     changes = found.get("changes") or []
     last = changes[-1] if changes else None
-    where = f": {found['metric']} went from {last['before']:.3g} to {last['after']:.3g}" if last else ""
     yield firing(
         context.endpoint,
         "concept_drift",
         "critical",
-        f"What {context.endpoint} predicts has changed{where}",
-        f"{_sentence(str(found.get('text') or ''))}. Found by {found['method']} over {found['n']} outcomes.",
+        f"What {context.endpoint} learnt no longer holds: {found['text']}",
+        f"Found by {_METHODS[found['method']]} over {found['n']} outcomes.",
         value=last["after"] if last else None,
         threshold=last["before"] if last else None,
     )

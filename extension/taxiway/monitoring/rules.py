@@ -26,7 +26,7 @@ from taxiway.monitoring.context import (
 )
 from taxiway.monitoring.drift import ColumnDrift
 from taxiway.monitoring.findings import SchemaFinding
-from taxiway.monitoring.performance import Estimate
+from taxiway.monitoring.performance import SPOKEN, Estimate
 from taxiway.monitoring.reading_rules import concept, estimated, multivariate, quality, slices
 
 __all__ = [
@@ -56,7 +56,7 @@ _SCHEMA_RULES: dict[str, tuple[str, Severity]] = {
     "null": ("null_share", "critical"),
     "new_category": ("new_category", "info"),
 }
-_FORMS = {"mae": (".3g", "rose", "Mean error"), "accuracy": (".0%", "fell", "Accuracy")}
+_FORMS = {"mae": (".3g", "rose"), "accuracy": (".0%", "fell")}
 _TEST_NAMES = {"ks": "KS", "chi2": "χ²", "fisher": "Fisher"}
 
 
@@ -199,12 +199,14 @@ def _performance(context: Context) -> Iterator[Firing]:
     drop = estimate.value / max(baseline.value, 1e-300) - 1 if error_like else baseline.value - estimate.value
     if p >= limits.alpha or drop < limits.min_drop:
         return
-    form, verb, name = _FORMS.get(window.performance.metric, (".3g", "fell", window.performance.metric))
+    form, verb = _FORMS.get(window.performance.metric, (".3g", "fell"))
+    name = SPOKEN[window.performance.metric]
+    subject = f"{name[:1].upper()}{name[1:]} of {context.endpoint}"
     yield firing(
         context.endpoint,
         "performance_drop",
         "critical",
-        f"{name} of {context.endpoint} {verb} to {estimate.value:{form}} in {window.label}, "
+        f"{subject} {verb} to {estimate.value:{form}} in {window.label}, "
         f"from {baseline.value:{form}} {baseline.source}",
         f"{_p(p)}, one-sided, over {n} outcomes ({window.performance.coverage:.0%} of the predictions); "
         f"95% interval {estimate.low:{form}} to {estimate.high:{form}}.",
