@@ -281,7 +281,7 @@ def put(value: Any, path: tuple[Any, ...], junk: Any) -> Any:
     return copy
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given_(data=st.data())
 def test_every_protocol_reads_or_refuses_any_json(data: st.DataObject) -> None:
     decode, body = data.draw(st.sampled_from(BODIES))

@@ -26,12 +26,15 @@ from taxiway.serving.app import create_app
 from taxiway.serving.destination import Destination
 from taxiway.serving.requests import batch_of
 from taxiway.serving.spool import list_segments, read_segment
+from tests.load import ask
 from tests.models import NUMBERS, BuiltModel
 from tests.serving.conftest import Serve
 
 ARROW = "application/vnd.apache.arrow.stream"
 NDJSON = "application/x-ndjson"
 Rows = list[dict[str, Any]]
+#: For all requests: to read the certificates of authorities takes longer than a request.
+CLIENT = httpx.Client(timeout=20, verify=False, limits=httpx.Limits(max_keepalive_connections=0))
 
 
 def csv_body(rows: Rows) -> str:
@@ -117,9 +120,7 @@ class Way:
         body = self.body(rows)
         content = json.dumps(body) if isinstance(body, dict | list) else body
         kind = {"Content-Type": "application/json"} if isinstance(body, dict | list) else {}
-        return httpx.post(
-            f"{url}{path}", content=content, headers={**kind, **self.headers, **headers}, timeout=20
-        )
+        return CLIENT.post(f"{url}{path}", content=content, headers={**kind, **self.headers, **headers})
 
 
 def way(name: str, path: str, body: Any, read: Any, kind: str = "", accept: str = "") -> Way:
@@ -188,9 +189,9 @@ def url(iris: BuiltModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     address = f"http://127.0.0.1:{port}"
     for _ in range(600):
         try:
-            httpx.get(f"{address}/ping")
+            ask(address, "/ping")
             break
-        except httpx.HTTPError:
+        except OSError:
             time.sleep(0.05)
     yield address, spool
     process.kill()
@@ -207,7 +208,7 @@ def test_every_way_gives_the_answers_of_predict_and_is_logged_alike(
 ) -> None:
     address, spool = url
     rows = iris.rows(20, start=40)
-    expected = httpx.post(f"{address}/predict", json=rows).json()["predictions"]
+    expected = CLIENT.post(f"{address}/predict", json=rows).json()["predictions"]
     wanted = last_record(spool)
     response = one.ask(address, iris, rows, **{"X-Request-Id": f"way-{one.name}"})
     assert response.status_code == 200, response.text
@@ -283,7 +284,7 @@ def test_mlflows_client(url: tuple[str, Any], iris: BuiltModel) -> None:
     client.wait_server_ready(10)
     assert re.fullmatch(r"\d+\.\d+\.\d+", client.get_version())
     frame = iris.frame.iloc[48:55]
-    rows = httpx.post(f"{url[0]}/predict", json=frame.to_dict("records")).json()["predictions"]
+    rows = CLIENT.post(f"{url[0]}/predict", json=frame.to_dict("records")).json()["predictions"]
     given = client.invoke(frame).get_predictions()
     pd.testing.assert_frame_equal(given, pd.DataFrame(rows).drop(columns="id"))
     with pytest.raises(Exception, match=r"422.*INVALID_PARAMETER_VALUE.*'sepal_length' in row 0"):
@@ -355,7 +356,7 @@ def test_the_shadow_is_asked_the_same_whatever_the_protocol(iris: BuiltModel, tm
     shadow = Shadow(path)
     rows = iris.rows(2)
 
-    async def ask() -> None:
+    async def ask_all() -> None:
         app.mirror.direct(Destination(path))
         transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://endpoint") as http:
@@ -368,7 +369,7 @@ def test_the_shadow_is_asked_the_same_whatever_the_protocol(iris: BuiltModel, tm
         await app.mirror.drain(5.0)
 
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, ask()).result()
+        pool.submit(asyncio.run, ask_all()).result()
     shadow.join(10)
     assert [name.decode() for name, _ in shadow.asked] == [one.name for one in WAYS]
     names = [*NUMBERS, "site"]

@@ -263,7 +263,7 @@ def ids_written(prediction: Prediction) -> Written:
     return _described("id", _LARGE_TEXT, {}), 0, [b"", ends.tobytes(), head + head.join(numbers)]
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def _numbered(rows: int) -> tuple[list[bytes], Array]:
     """Give what follows the request in the ids of so many rows, and where each ends in the row of all."""
     numbers = [b"-%d" % row for row in range(rows)]
