@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from taxiway.control import first_look
+from taxiway.control.column_detail import column_detail, column_history
 from taxiway.control.delivery import Delivery
 from taxiway.control.ledger import Ledger, ledger, now
 from taxiway.control.monitor import Monitor
@@ -56,6 +57,11 @@ def test_a_nul_in_names_values_and_outcomes_stops_no_cycle(
     assert (window.rows, window.judged) == (2 * ROWS, True)
     assert len(alerts) == 1
     assert alerts[0].state == "firing"
+    for name in (str(alerts[0].column), "acc\0ount"):
+        shown = column_detail("rain", name)
+        assert shown["column"] == "acc\0ount"
+        assert shown["present"]["rows"] == 2 * ROWS
+        assert len(column_history("rain", name)["windows"]) == 1
     assert "`acc\\x00ount`" in alerts[0].title
     assert counted == {"acc\\x00ount": 2, "weather_yesterday": 2}
 
@@ -69,3 +75,5 @@ def test_an_alert_of_a_column_with_a_nul_in_its_name_is_told_once_and_so_is_its_
         hold(book, *firings)
         deliver(postman)
     assert receiver.told == [("data_drift", "opened"), ("data_drift", "resolved")]
+    with book.reading() as session:
+        assert session.scalars(select(AlertRow.column)).all() == ["wi\\x00nd"]

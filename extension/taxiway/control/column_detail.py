@@ -20,11 +20,13 @@ from taxiway.control.ahead import begun
 from taxiway.control.ledger import ledger, now
 from taxiway.control.tables import WindowRow
 from taxiway.errors import InputError, NotFoundError, TaxiwayError
+from taxiway.monitoring.findings import storable
 from taxiway.monitoring.hiding import hide
 from taxiway.packaging import registry
 
 if TYPE_CHECKING:
     from taxiway.monitoring.distributions import Brief
+    from taxiway.monitoring.sketches import View
 
 MOST_WINDOWS = 200
 MOST_READ = 20_000  # columns that are read for a history, which a wide profile is short of
@@ -71,6 +73,7 @@ def column_detail(endpoint: str, column: str, window: str | None = None, model: 
     loaded = registry.load(row.model)
     reference = profiles.read(loaded.path / "reference.bin")
     present = profiles.read(Path(row.profile))
+    column = _named(column, reference, present)
     before, after = (distributions.summary_of(view, column) for view in (reference, present))
     if before is None and after is None:
         raise NotFoundError(
@@ -113,9 +116,10 @@ def column_history(endpoint: str, column: str) -> Json:
     rows = list(largest.values())  # where a switch left two Models in one window
     with ledger().reading() as session:
         live = registry.load(desired.get(session, endpoint).live)
-    if column in live.signature.sensitive:
-        return {"levels": distributions.LEVELS, "windows": [], "reference": None, "total": len(rows)}
     reference = profiles.read(live.path / "reference.bin")
+    name = _named(column, reference)
+    if name in live.signature.sensitive:
+        return {"levels": distributions.LEVELS, "windows": [], "reference": None, "total": len(rows)}
     wide = len(reference.get_columns())
     most = max(_FEWEST_WINDOWS, min(MOST_WINDOWS, MOST_READ // max(wide, 1)))
     found = []
@@ -126,7 +130,7 @@ def column_history(endpoint: str, column: str) -> Json:
             continue
         if brief is not None:
             found.append({"start": row.start.isoformat(), "model": row.model, **asdict(brief)})
-    known = distributions.brief(reference, column) if reference.get_column(column) is not None else None
+    known = distributions.brief(reference, name) if reference.get_column(name) is not None else None
     return {
         "levels": distributions.LEVELS,
         "windows": found,
@@ -148,16 +152,24 @@ class _Briefs:
 
         if path not in self._kept:
             view = profiles.read(path)
-            self._kept[path] = {name: distributions.brief(view, name) for name in view.get_columns()}
+            self._kept[path] = {
+                storable(name): distributions.brief(view, name) for name in view.get_columns()
+            }
             self._size += len(self._kept[path])
         self._kept.move_to_end(path)
-        found = self._kept[path].get(column)
+        found = self._kept[path].get(storable(column))
         while self._size > _MOST_KEPT and len(self._kept) > 1:
             self._size -= len(self._kept.popitem(last=False)[1])
         return found
 
 
 _briefs = _Briefs()
+
+
+def _named(column: str, *views: View) -> str:
+    """Give the name that a profile has for a column: an alert has it without NUL."""
+    names: dict[str, str] = {storable(name): name for view in views for name in view.get_columns()}
+    return names.get(storable(column), column)
 
 
 def _windows(endpoint: str, *, ahead: bool = False) -> Sequence[WindowRow]:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
 from taxiway.monitoring.drift import ColumnDrift
-from taxiway.monitoring.findings import SchemaFinding
+from taxiway.monitoring.findings import SchemaFinding, storable
 from taxiway.monitoring.performance import Performance
 
 Severity = Literal["info", "warning", "critical"]
@@ -258,7 +258,8 @@ def firing(
 ) -> Firing:
     """Make a firing with its fingerprint; whatever a column's name has in it, each text is one line."""
     mark = fingerprint(endpoint, rule, column)
-    return Firing(rule, mark, severity, printable(title), printable(detail), column, **more)
+    kept = None if column is None else storable(column)
+    return Firing(rule, mark, severity, printable(title), printable(detail), kept, **more)
 
 
 def printable(text: str) -> str:

@@ -120,14 +120,14 @@ def _findings_of(record: Record, order: tuple[str, ...] | None) -> list[SchemaFi
     entries = [
         SchemaFinding(
             kind=entry["kind"],
-            column=_storable(entry["column"]),
+            column=storable(entry["column"]),
             model=record["model"],
             count=int(entry.get("count") or 1),
             first_seen=time,
             last_seen=time,
             example=entry.get("example"),
-            expected=_storable(entry.get("expected") or ""),
-            found=_storable(entry.get("found") or ""),
+            expected=storable(entry.get("expected") or ""),
+            found=storable(entry.get("found") or ""),
             rejected=rejected and (not causes or _CAUSES.get(entry["kind"], entry["kind"]) in causes),
         )
         for entry in found
@@ -135,7 +135,7 @@ def _findings_of(record: Record, order: tuple[str, ...] | None) -> list[SchemaFi
     return [replace(merged, requests=1) for merged in merge_findings(entries)]
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Give a text without NUL, which PostgreSQL does not keep: what is read back has to be the same."""
     return text.replace("\0", r"\x00")
 
