@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from taxiway.control import delivery, outbox, silencing
+from taxiway.control import delivery, outbox, silencing, views
 from taxiway.control.delivery import Bucket, Delivery
+from taxiway.control.endpoint import Endpoint
 from taxiway.control.ledger import Ledger
 from taxiway.control.tables import AlertRow, EventRow, SinkRow
 from taxiway.monitoring.context import firing
@@ -23,6 +24,16 @@ from taxiway.monitoring.silences import Matcher, Schedule, as_cron
 from tests.control.alerts import ADDED, DRIFT, NOW, Clock, add, deliver, hold, in_sqlite, rows, sink
 from tests.control.receivers import Receiver
 from tests.waiting import wait_until
+
+
+@in_sqlite
+def test_alerts_are_a_table_of_the_same_columns_when_there_are_none(book: Ledger) -> None:
+    assert list(Endpoint("rain").alerts()["state"]) == []
+    hold(book, DRIFT)
+    (told,) = views.alerts("rain")
+    found = Endpoint("rain").alerts()
+    assert list(found) == list(told)
+    assert list(found["state"]) == ["firing"]
 
 
 def test_alerts_of_one_cycle_go_as_one_signed_message_and_so_does_their_end(

@@ -154,6 +154,10 @@ def test_outcomes_of_unknown_ids_are_counted_and_join_when_the_prediction_comes(
     assert (found.unknown, found.labelled, found.predictions) == (12, 20, 20)
     (said,) = [one.text for one in found.findings if one.kind == "unknown"]
     assert "12 outcomes for unknown ids (first: 2013-01-21)" in said
+    assert repr(found) == (
+        "20 of 20 predictions have an outcome (100.0%); 32 outcomes were received, 0 of them corrected later."
+        f"\n  {said}"
+    )
     traffic.predict(late)
     traffic.monitor()
     assert outcomes.status("rain").unknown == 1

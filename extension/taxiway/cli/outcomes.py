@@ -47,7 +47,8 @@ def outcomes(
 
     found = find(endpoint)
     if status:
-        return _tell_status(found.outcome_status().to_dict(), json_)
+        told = found.outcome_status()
+        return show.as_json(told.to_dict()) if json_ else print(told)
     if source is None:
         raise InputError("There is nothing to send.", hint="Give a file or a database, or --status.")
     columns = [*(on or [id_]), outcome, *([time] if time else [])]
@@ -85,19 +86,6 @@ def _read(
     import pandas as pd
 
     return pd.read_csv(sys.stdin, dtype=dict.fromkeys(texts, "string"))
-
-
-def _tell_status(found: dict[str, Any], json_: bool) -> None:
-    if json_:
-        return show.as_json(found)
-    print(
-        f"{found['labelled']:,} of {found['predictions']:,} predictions have an outcome "
-        f"({found['coverage']:.1%}); {found['received']:,} outcomes were received, {found['corrected']:,} "
-        f"of them corrected later."
-    )
-    for finding in found["findings"]:
-        print(f"  {finding['text']}")
-    return None
 
 
 @contextmanager

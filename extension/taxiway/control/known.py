@@ -210,12 +210,10 @@ class KnownEndpoint:
         return pd.DataFrame(rules_of.listed(ledger(), self.name))
 
     def alerts(self) -> pd.DataFrame:
-        """Give the endpoint's alerts, newest first."""
-        import pandas as pd
+        """Give the endpoint's alerts: open ones first, critical ones before others, then newest first."""
+        from taxiway.control import readings
 
-        from taxiway.control import views
-
-        return pd.DataFrame(views.alerts(self.name))
+        return readings.alerts(self.name)
 
     def report(self, path: str | Path | None = None, *, since: datetime | None = None) -> Report:
         """Give a report that shows itself: what needs attention, and what that rests on.

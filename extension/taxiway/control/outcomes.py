@@ -110,7 +110,7 @@ def send(client: EndpointClient, told: Told, progress: Progress | None = None) -
     return Sent(accepted, told.findings)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class OutcomeStatus:
     """What has become of an endpoint's outcomes.
 
@@ -138,6 +138,13 @@ class OutcomeStatus:
     coverage: float
     newest: datetime | None
     findings: tuple[OutcomeFinding, ...]
+
+    def __repr__(self) -> str:
+        said = (
+            f"{self.labelled:,} of {self.predictions:,} predictions have an outcome ({self.coverage:.1%}); "
+            f"{self.received:,} outcomes were received, {self.corrected:,} of them corrected later."
+        )
+        return "\n".join([said, *(f"  {finding.text}" for finding in self.findings)])
 
     def to_dict(self) -> dict[str, Any]:
         """Give the JSON form."""

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from taxiway.control import desired, parts
+from taxiway.control import desired, parts, views
 from taxiway.control.ahead import begun
 from taxiway.control.ledger import ledger, now
 from taxiway.control.tables import ConceptRow, WindowRow
-from taxiway.control.views import main_metric
 from taxiway.errors import ConflictError
 from taxiway.packaging import registry
 
@@ -53,6 +52,10 @@ SLICE_COLUMNS = (
     "worse",
 )
 CONCEPT_COLUMNS = ("model", "time", "metric", "before", "after", "n", "method")
+ALERT_COLUMNS = (
+    *("id", "endpoint", "rule", "severity", "title", "detail", "column", "window", "value", "threshold"),
+    *("state", "since", "first_seen", "last_seen", "count", "silenced_until", "window_start"),
+)
 
 
 def drift(endpoint: str) -> pd.DataFrame:
@@ -70,7 +73,7 @@ def performance(endpoint: str) -> pd.DataFrame:
     """Give the main metric of every window that has outcomes or an estimate, oldest first."""
     rows = []
     for window in _windows(endpoint):
-        metric, estimated = main_metric(window.performance), window.estimated
+        metric, estimated = views.main_metric(window.performance), window.estimated
         if metric is None and estimated is None:
             continue
         row: dict[str, object] = {"window": window.start, "model": window.model, "role": window.role}
@@ -121,6 +124,13 @@ def concept(endpoint: str) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=CONCEPT_COLUMNS)
     frame["time"] = pd.to_datetime(frame["time"], utc=True)
     return frame.sort_values("time", kind="stable").reset_index(drop=True)
+
+
+def alerts(endpoint: str) -> pd.DataFrame:
+    """Give one row per alert, as ``views.alerts`` lists them."""
+    import pandas as pd
+
+    return pd.DataFrame(views.alerts(endpoint), columns=ALERT_COLUMNS)
 
 
 def predictions(endpoint: str) -> pd.DataFrame:
