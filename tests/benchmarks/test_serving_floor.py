@@ -1,4 +1,4 @@
-"""The serving process is no slower beside a bare ASGI callable than ``floor.json`` says.
+"""The serving process is no slower beside a bare ASGI callable than ``floor.json`` says, and hardly larger.
 
 Ratios of one run, so that they hold on any machine; ``make bench-serving`` measures the whole.
 """
@@ -16,7 +16,7 @@ import pytest
 from tests.benchmarks.serving import peers
 from tests.benchmarks.serving.case import Case, build
 from tests.benchmarks.serving.load import side_by_side
-from tests.benchmarks.serving.report import ratio
+from tests.benchmarks.serving.report import MOST_MEMORY, ratio
 
 FLOOR = json.loads(Path(__file__).with_name("floor.json").read_text())
 PAIRS = {
@@ -54,3 +54,5 @@ def test_serving_keeps_its_share_of_the_bare_limit(asked: str, case: Case, tmp_p
         assert share >= floor[name], (
             f"{asked}, {name}: {share:.2f} of the bare limit; the floor is {floor[name]}"
         )
+    held = {name: one.memory for name, one in measured[-1].items()}
+    assert held[peers.OURS] - held[peers.LIMIT] <= MOST_MEMORY, held

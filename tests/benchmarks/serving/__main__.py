@@ -61,7 +61,7 @@ class Bench:
     def one_row(self, servers: Sequence[peers.Server]) -> list[report.Row]:
         """Measure each server in every round, started afresh and alone on the machine."""
         rounds: list[dict[str, Sample]] = []
-        starts, memories = defaultdict(list), defaultdict(list)
+        starts = defaultdict(list)
         for number in range(self._rounds):
             samples: dict[str, Sample] = {}
             for server in servers:
@@ -71,13 +71,12 @@ class Bench:
                         one.load(WARM_SECONDS)
                         samples[server.name] = one.load(self._seconds)
                         starts[server.name].append(one.start)
-                        memories[server.name].append(one.memory())
                 except (RuntimeError, OSError, subprocess.SubprocessError) as error:
                     self.failures[server.name] = str(error)
                 print(".", end="", file=sys.stderr, flush=True)
             rounds.append(samples)
         print(file=sys.stderr)
-        return report.rows_of(rounds, starts, memories)
+        return report.rows_of(rounds, starts)
 
     def arrow(self) -> list[report.Row]:
         """Measure the limit and ours on 1,000 rows of Arrow."""

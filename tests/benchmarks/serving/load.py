@@ -38,12 +38,15 @@ class Sample:
         Percentiles of the time to an answer, in milliseconds.
     cpu
         Processor time of the server, all its processes together, in microseconds a request.
+    memory
+        Resident memory of all its processes afterwards, in megabytes; what they share counts in each.
     """
 
     rate: float
     p50: float
     p99: float
     cpu: float
+    memory: float
 
 
 @dataclass
@@ -54,10 +57,6 @@ class Running:
     url: str
     script: Path
     start: float
-
-    def memory(self) -> float:
-        """Resident memory of all its processes in megabytes; what they share counts in each."""
-        return sum(one.memory_info().rss for one in self._tree()) / 2**20
 
     def load(self, seconds: int) -> Sample:
         """Ask as fast as it answers, on ``CONNECTIONS`` connections, for so long.
@@ -77,7 +76,8 @@ class Running:
         if "Non-2xx" in text or "Socket errors" in text or not count:
             raise RuntimeError(text)
         [rate] = map(float, _found(r"Requests/sec:\s+([\d.]+)", text))
-        return Sample(rate, _percentile(text, 50), _percentile(text, 99), 1e6 * spent / count)
+        memory = sum(one.memory_info().rss for one in self._tree()) / 2**20
+        return Sample(rate, _percentile(text, 50), _percentile(text, 99), 1e6 * spent / count, memory)
 
     def _tree(self) -> list[psutil.Process]:
         return [self.process, *self.process.children(recursive=True)]
