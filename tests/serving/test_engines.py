@@ -128,6 +128,11 @@ def test_tensorrt_is_offered_a_model_before_cuda_and_refuses_one_of_which_it_run
     assert [one[1]["device_id"] for one in offered[:2]] == ["0", "0"]
     placed = kinds[0]
     assert open_engine(iris.path, "onnx", device="tensorrt").device == "tensorrt:0"  # type: ignore[attr-defined]
+    driver(free=10**8)
+    offered.clear()
+    with pytest.raises(EngineError, match=r"needs about 0\.5 GB of tensorrt:0, of which 0\.1 GB"):
+        open_engine(iris.path, "onnx", device="tensorrt")
+    assert not offered, "what has no room is not loaded"
 
 
 def test_a_model_that_does_not_fit_into_the_devices_memory_is_refused_with_figures(driver: Driver) -> None:
