@@ -19,6 +19,7 @@ pytest.importorskip("moto", reason="boto3 and moto are in .venv-sagemaker: make 
 from botocore.exceptions import ClientError
 
 from taxiway_backends.sagemaker import image
+from tests import containers
 from tests.containers import docker_answers, why_not
 from tests.emulators import registry
 from tests.emulators.sagemaker import SageMakerEmulator
@@ -28,6 +29,17 @@ from tests.waiting import wait_until
 CACHE = Path(os.environ.get("TAXIWAY_IMAGE_CACHE") or Path(__file__).parents[2] / ".make" / "images")
 
 pytestmark = pytest.mark.timeout(300)
+
+
+def test_who_may_start_no_daemon_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers, "docker_answers", lambda: False)
+    monkeypatch.setattr(containers.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(containers.os, "geteuid", lambda: 1000)
+    with containers.daemon() as reason:
+        assert reason == "no Docker daemon answers, and only root may start one"
+    monkeypatch.setattr(containers.shutil, "which", lambda _: None)
+    assert "apt-get install docker.io" in containers.why_not()
+    assert "apt-get install podman" in containers.why_no_podman()
 
 
 @pytest.fixture(scope="module")

@@ -172,6 +172,8 @@ def test_an_image_for_gpus_has_onnxruntime_for_cuda_and_is_another(model: BuiltM
         name: dict(line.split(" ")[0].split("==") for line in lock.splitlines() if "==" in line)
         for name, lock in (("cpu", one.lock), ("gpu", gpu.lock))
     }
+    assert all(line.endswith("\\") for line in gpu.lock.splitlines() if "==" in line), "a hash follows"
+    assert gpu.lock.count("--hash=sha256:") >= len(pinned["gpu"])
     assert "onnxruntime" not in pinned["gpu"]
     assert pinned["gpu"]["onnxruntime-gpu"] == pinned["cpu"]["onnxruntime"]
     others = pinned["cpu"].keys() - {"onnxruntime"}
