@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from taxiway.lab.svg import shorten
+from taxiway.monitoring.performance import SPOKEN
 from taxiway.monitoring.windows import window_label
 
 Json = Mapping[str, Any]
@@ -179,11 +180,12 @@ def _measured(detail: Json) -> Iterator[Point]:
     if measured:
         newest = measured[-1]
         found, place = newest["performance"], within(detail, newest["start"])
-        metric = str(found.get("metric", "")).replace("_", " ")
+        metric = str(found.get("metric", ""))
+        name = SPOKEN.get(metric, metric)
         before = [one["performance"]["value"] for one in measured[:-1] if one["performance"].get("n")]
         beside = f"; its mean before was {amount(sum(before) / len(before), metric)}" if before else ""
         known = f"{found.get('n', 0):,} outcomes"
-        yield Point("info", f"{metric.capitalize()} {place}: {interval(found)} on {known}{beside}.")
+        yield Point("info", f"{name[:1].upper()}{name[1:]} {place}: {interval(found)} on {known}{beside}.")
         if (found.get("coverage") or 0.0) < LITTLE_COVERAGE:
             share = f"{found.get('coverage') or 0.0:.0%}"
             yield Point("warning", f"Only {share} of the predictions {place} have an outcome.")
@@ -192,8 +194,8 @@ def _measured(detail: Json) -> Iterator[Point]:
     newest_window = windows[-1] if windows else {}
     estimated = newest_window.get("estimated") or {}
     if estimated.get("value") is not None and not newest_window.get("performance"):
-        metric, place = estimated.get("metric", ""), within(detail, newest_window["start"])
-        yield Point("info", f"Estimated {metric} {place}, without outcomes: {interval(estimated)}.")
+        name, place = SPOKEN.get(estimated["metric"], ""), within(detail, newest_window["start"])
+        yield Point("info", f"Estimated {name} {place}, without outcomes: {interval(estimated)}.")
     worse = [one["name"] for one in (detail.get("slices") or {}).get("slices") or () if one.get("worse")]
     if worse:
         yield Point("warning", f"The Model is worse than elsewhere where {named(worse, 3)}.")
