@@ -220,16 +220,24 @@ def test_what_waits_is_bounded_in_number_and_in_bytes() -> None:
 
 
 def test_connections_that_the_candidate_closes_while_nothing_is_asked_cost_no_copy() -> None:
+    closed = asyncio.Event()
+
     async def close_soon(number: int, writer: asyncio.StreamWriter) -> None:
+        def close() -> None:
+            writer.close()
+            closed.set()
+
         writer.write(OK)
-        asyncio.get_running_loop().call_later(0.05, writer.close)
+        asyncio.get_running_loop().call_later(0.05, close)
 
     async def main() -> None:
         async with Candidate(close_soon).listening() as candidate:
             mirror, counts = mirror_to(candidate.url)
             for number in range(10):
                 mirror.offer(f"ask-{number}", b"[]")
-                await asyncio.sleep(0.15)
+                await closed.wait()
+                closed.clear()
+                await asyncio.sleep(0.02)
             await mirror.drain(5)
             assert counts == {"sent": 10}
             assert len(candidate.asked) == 10
