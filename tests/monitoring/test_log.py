@@ -19,7 +19,7 @@ from taxiway.monitoring.log import (
     predictions_frame,
 )
 from taxiway.serving import rows
-from taxiway.serving.spool import SpoolWriter, list_segments, read_segment
+from taxiway.serving.spool import STAMP, SpoolWriter, list_segments, read_segment
 from tests.monitoring.records import AT, outcome, prediction
 
 
@@ -149,22 +149,25 @@ ROWS = st.one_of(
 ).map(lambda cells: "{" + ",".join(f'"{name}":{value}' for name, value in cells) + "}")
 OUTPUTS = st.sampled_from(['{"label":"a"}', '{"label":1}'])
 FINDINGS = st.sampled_from(["[]", '[{"kind":"extra","column":"x","count":1,"example":3}]'])
-ODD = st.sampled_from(["", "", "", "", "times", "ids", "no list", "no answer", "whole", "listed"])
+ODD = st.sampled_from(["", "", "", "", "times", "ids", "no list", "no answer", "unstamped", "listed"])
 
 
 def spooled(number, odd="", row='{"x":1,"y":2}', answer='{"label":"a"}', found="[]"):
     """A record of one row, mostly as serving writes it without a look at it."""
-    at = round(AT) + number if odd == "whole" else AT + number
+    at = AT + number
     times = "[1.5]" if odd == "times" else "null"
     ids = '"ids":["own"]' if odd == "ids" else '"unnamed":1'
     answer = "[1]" if odd == "no answer" else answer
     cells = f'"row":{row if odd == "no list" else f"[{row}]"},"answer":{answer}'
     if odd == "listed":
         cells = '"inputs":{"x":[2],"y":["b"]},"outputs":{"label":["a"]}'
-    return (
-        f'{{"time":{at},"latency_ms":0.5,"kind":"prediction","times":{times},"model":"rain:abc",'
-        f'"role":"live","findings":{found},{ids},"request":"r{number}",{cells}}}'
+    text = (
+        f'{{"kind":"prediction","times":{times},"model":"rain:abc","role":"live","findings":{found},{ids},'
+        f'"request":"r{number}",{cells}'
     ).encode()
+    if odd in ("unstamped", "listed"):
+        return text + f',"time":{at},"latency_ms":0.5}}'.encode()
+    return text + b"}\0" + STAMP.pack(at, 0.5)
 
 
 SPOOLED = st.builds(spooled, st.integers(0, 10**6), ODD, ROWS, OUTPUTS, FINDINGS)
@@ -172,7 +175,7 @@ SPOOLED = st.builds(spooled, st.integers(0, 10**6), ODD, ROWS, OUTPUTS, FINDINGS
 
 @settings(max_examples=40, deadline=None)
 @given(payloads=st.lists(SPOOLED, min_size=1, max_size=8), most=st.integers(1, 4))
-@example(payloads=[spooled(1), spooled(2, "whole"), spooled(3, "no answer")], most=4)
+@example(payloads=[spooled(1), spooled(2, "unstamped"), spooled(3, "no answer")], most=4)
 @example(payloads=[spooled(number, row=r'{"a\u0000b":"\u0000"}') for number in range(3)], most=4)
 def test_rows_that_are_read_joined_give_the_same_frame_and_findings(payloads, most):
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(rows, "MOST_ROWS", most):
@@ -198,8 +201,10 @@ def test_plain_rows_that_follow_each_other_are_one_record(tmp_path):
     for number in range(3):
         row = b'{"x":%d}' % number if number < 2 else b'{"y":1}'
         writer.write(
-            b'{"kind":"prediction","time":%d,"times":null,"latency_ms":1,"model":"m","role":"live","findings":[],'
-            b'"request":"r%d","unnamed":1,"row":[%b],"answer":{"label":"b"}}' % (number, number, row)
+            b'{"kind":"prediction","times":null,"model":"m","role":"live","findings":[],'
+            b'"request":"r%d","unnamed":1,"row":[%b],"answer":{"label":"b"}}\0'
+            % (number, row)
+            + STAMP.pack(number, 1)
         )
     writer.close()
     first, second = read_segment(*list_segments(tmp_path), joined=True)[0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from functools import cache
-from itertools import chain, groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +14,8 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 
 MOST_ROWS = 256  # at a time: their objects fit into a processor's cache, and their memory serves the next
-_OWN = itemgetter("row", "answer", "request", "time", "latency_ms")
 _SHARED = itemgetter("kind", "times", "model", "role", "findings", "unnamed")
-_FIELDS = 11
+_FIELDS = 9
 _Shape = tuple[tuple[Any, ...], tuple[str, ...], tuple[str, ...]]
 
 
@@ -43,13 +41,23 @@ class RowJoiner:
     def __init__(self, known: Callable[[Record], Record | None]) -> None:
         self.records: list[Record] = []
         self._known = known
-        self._waiting: list[Record] = []
+        self._begin(None)
 
-    def add(self, record: Record) -> None:
-        """Take in a record of a ``row``, as it was written."""
-        self._waiting.append(record)
-        if len(self._waiting) >= MOST_ROWS:
+    def add(self, record: Record, received: float, latency: float) -> None:
+        """Take in a record of a ``row``, as it was written, and the two numbers of its stamp."""
+        shape = _shape(record)
+        if shape is None:
+            self._alone(record, received, latency)
+            return
+        if shape != self._same or len(self._requests) >= MOST_ROWS:
             self.flush()
+            self._begin(shape)
+            self._first = record
+        self._requests.append(record["request"])
+        self._times.append(received)
+        self._latencies.append(latency)
+        self._cells += record["row"][0].values()
+        self._answers += record["answer"].values()
 
     def append(self, record: Record) -> None:
         """Take any other record, in the form that readers know."""
@@ -58,22 +66,52 @@ class RowJoiner:
 
     def flush(self) -> None:
         """Have everything that was added in ``records``."""
-        waiting, self._waiting = self._waiting, []
-        if len(waiting) > 1 and (whole := _joined(waiting)) is not None:
-            self.records.append(whole)
+        if self._same is None:
             return
-        for shape, run in groupby(waiting, _shape):
-            alike = list(run)
-            if shape is not None and len(alike) > 1 and (one := _joined(alike)) is not None:
-                self.records.append(one)
-            else:
-                self.records += filter(None, map(self._known, alike))
+        if len(self._requests) > 1:
+            self.records.append(self._joined(*self._same))
+            self._begin(None)
+        else:
+            (received,), (latency,) = self._times, self._latencies
+            self._begin(None)
+            self._alone(self._first, received, latency)
+
+    def _begin(self, shape: _Shape | None) -> None:
+        self._same = shape
+        self._requests: list[Any] = []
+        self._times: list[float] = []
+        self._latencies: list[float] = []
+        self._cells: list[Any] = []
+        self._answers: list[Any] = []
+
+    def _alone(self, record: Record, received: float, latency: float) -> None:
+        self.flush()
+        if (one := self._known(record | {"time": received, "latency_ms": latency})) is not None:
+            self.records.append(one)
+
+    def _joined(self, shared: tuple[Any, ...], inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Record:
+        kind, times, model, role, *_ = shared
+        ids = packed(self._requests)
+        return {
+            "kind": kind,
+            "joined": True,
+            "time": packed(self._times),
+            "times": times,
+            "model": model,
+            "role": role,
+            "request": ids,
+            "ids": ids,
+            "latency_ms": packed(self._latencies),
+            "findings": [],
+            "inputs": _columns(self._cells, inputs),
+            "outputs": _columns(self._answers, outputs),
+        }
 
 
 def _shape(record: Record) -> _Shape | None:
     """Give what a plain record has in common with those that it can be joined to; None if it is not plain."""
     try:
-        (row,), answer, *_ = _OWN(record)
+        (row,), answer, _ = record["row"], record["answer"], record["request"]
         shared = _SHARED(record)
     except (KeyError, TypeError, ValueError):
         return None
@@ -84,47 +122,13 @@ def _shape(record: Record) -> _Shape | None:
     return (shared, tuple(row), tuple(answer)) if plain and type(model) is type(role) is str else None
 
 
-def _joined(records: list[Record]) -> Record | None:
-    """Join records; None if they are not all plain and of one shape. What is done for each is done in C."""
-    if (shape := _shape(records[0])) is None:
-        return None
-    (kind, times, model, role, *_), inputs, outputs = shape
-    count = len(records)
-    try:
-        rows, answers, requests, received, latencies = zip(*map(_OWN, records), strict=True)
-        shared = [*map(_SHARED, records)]
-        given = [*chain.from_iterable(rows)]
-        cells = _columns(given, inputs), _columns(answers, outputs)
-    except (KeyError, TypeError):
-        return None
-    alike = shared.count(shape[0]) == [*map(len, rows)].count(1) == count
-    if not alike or {len(record) - ("trace" in record) for record in records} != {_FIELDS} or None in cells:
-        return None
-    ids = packed(requests)
-    return {
-        "kind": kind,
-        "joined": True,
-        "time": packed(received),
-        "times": times,
-        "model": model,
-        "role": role,
-        "request": ids,
-        "ids": ids,
-        "latency_ms": packed(latencies),
-        "findings": [],
-        "inputs": cells[0],
-        "outputs": cells[1],
-    }
-
-
-def _columns(rows: Sequence[dict[str, Any]], names: tuple[str, ...]) -> dict[str, Any] | None:
-    """Give rows as columns; None if not all have these names in this order."""
-    if [*map(tuple, rows)].count(names) < len(rows):
-        return None
+def _columns(cells: list[Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Give the cells of rows that follow each other as columns."""
+    if not names:
+        return {}
     width = len(names)
-    cells = [*chain.from_iterable(map(dict.values, rows))]
     types = [*map(type, cells)]
-    if types == types[:width] * len(rows):  # the commonest case by far, and quick to find
+    if types == types[:width] * (len(cells) // width):  # the commonest case by far, and quick to find
         columns = (_array(types[place], cells[place::width]) for place in range(width))
     else:
         columns = (packed(cells[place::width]) for place in range(width))

@@ -400,10 +400,10 @@ def _take(payload: bytes, found: RowJoiner, joined: bool) -> int:
         received, latency = STAMP.unpack(data)
         if not math.isfinite(received + latency):
             return 0
+        if joined:
+            found.add(record, received, latency)
+            return 1
         record["time"], record["latency_ms"], data = received, latency, b""
-    if joined and not data and type(record) is dict and "row" in record:
-        found.add(record)
-        return 1
     if (one := _known(record, data)) is None:
         return 0
     found.append(one)
