@@ -27,12 +27,13 @@ class Failure:
     ----------
     port
         The client's end of its connection; 0 where none was made.
-    began, ended
-        By the monotonic clock.
+    opened, began, ended
+        When the connection was asked for, and the request's own times, by the monotonic clock.
     """
 
     identity: str
     port: int
+    opened: float
     began: float
     ended: float
     what: str
@@ -47,7 +48,8 @@ class Kill:
     ports
         The clients' ends of the connections that it had accepted.
     frozen, gone
-        When it was stopped to look at them, and when it had ended, by the monotonic clock.
+        When it was stopped to look at them, and when it had ended, by the monotonic clock. The kernel may
+        close its connections later: with the last of its threads.
     """
 
     kind: str
@@ -117,6 +119,16 @@ def _connections() -> list[tuple[str, int, int, str]]:
     return [(row[9], int(row[1][-4:], 16), int(row[2][-4:], 16), row[3]) for row in rows]
 
 
+class _Connection(http.client.HTTPConnection):
+    """Knows when it was opened."""
+
+    opened = 0.0
+
+    def connect(self) -> None:
+        self.opened = time.monotonic()
+        super().connect()
+
+
 @dataclass
 class Traffic(Clients):
     """Keep-alive clients and clients that connect anew each time; a context manager.
@@ -147,10 +159,10 @@ class Traffic(Clients):
             time.sleep(self.pause if answered else 10 * self.pause)
         connection.close()
 
-    def _new(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=TIMEOUT_SECONDS)
+    def _new(self) -> _Connection:
+        return _Connection(urlsplit(self.url).netloc, timeout=TIMEOUT_SECONDS)
 
-    def _ask(self, connection: http.client.HTTPConnection, identity: str, kept: bool) -> bool:
+    def _ask(self, connection: _Connection, identity: str, kept: bool) -> bool:
         row = self.rows[len(self.answered) % len(self.rows)]
         body = json.dumps({"records": [row], "ids": [identity]})
         began, port = time.monotonic(), 0
@@ -169,13 +181,10 @@ class Traffic(Clients):
             what = f"{response.status} {answer}"
         except (OSError, ValueError, http.client.HTTPException) as error:
             what = repr(error)
-        self.failures.append(Failure(identity, port, began, time.monotonic(), what))
+        self.failures.append(Failure(identity, port, connection.opened, began, time.monotonic(), what))
         return False
 
 
 def in_flight(failure: Failure, kills: Iterable[Kill]) -> bool:
     """Tell whether a request was on a connection that a killed process had accepted, when it was killed."""
-    return any(
-        failure.port in one.ports and failure.began <= one.gone and failure.ended >= one.frozen
-        for one in kills
-    )
+    return any(failure.port in one.ports and failure.opened <= one.frozen <= failure.ended for one in kills)

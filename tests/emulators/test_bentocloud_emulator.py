@@ -165,7 +165,7 @@ def test_lists_come_in_pages(tenant: Tenant) -> None:
 
 def test_what_there_is_can_be_listed(tenant: Tenant) -> None:
     v1 = tenant.rest.v1
-    bentos, versions, clusters = v1.get_bentos_list(), v1.list_bentos("tiny"), v1.get_cluster_list()
+    bentos, versions, clusters = v1.get_bentos_list(), v1.list_bentos("tiny", count=9), v1.get_cluster_list()
     assert bentos is not None
     assert versions is not None
     assert clusters is not None
