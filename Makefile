@@ -55,7 +55,7 @@ test: setup $(STAMPS)/chromium $(STAMPS)/wrk $(STAMPS)/postgresql check ## Set u
 	python -m pytest --ignore=tests/frameworks -m alone
 
 test-frameworks: $(STAMPS)/frameworks $(STAMPS)/oldest ## Test every framework's models, and profiles on old libraries, in environments of their own
-	$(FRAMEWORKS)/python -m pytest tests/frameworks
+	$(FRAMEWORKS)/python -m pytest -n 2 --dist worksteal tests/frameworks
 	.venv-oldest/bin/python -m pytest --noconftest tests/monitoring/test_fidelity.py tests/monitoring/test_profiles.py
 
 # What is ignored is pyarrow 25's use of pandas 3.1: the SDK keeps a later pyarrow away
