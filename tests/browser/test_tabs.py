@@ -120,9 +120,11 @@ def test_a_refused_action_shows_the_sentence_and_the_hint(
     page = open_lab(seeded_lab)
     open_endpoint(page)
     page.get_by_role("button", name="Roll Back").click()
+    confirm = page.get_by_role("dialog").get_by_role("button", name="Roll Back")
+    expect(confirm).to_be_visible()
     failure = {"type": "ConflictError", "error": "Nothing was live before.", "hint": "Deploy a Model."}
     seeds.write(seed, seeds.full() | {"failure": failure})
-    page.get_by_role("dialog").get_by_role("button", name="Roll Back").click()
+    confirm.click()
     expect(page.locator(".Toastify").get_by_text("Nothing was live before. Deploy a Model.")).to_be_visible()
 
 

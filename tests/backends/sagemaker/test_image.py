@@ -24,7 +24,7 @@ from taxiway_backends.sagemaker.design import Design
 from taxiway_backends.sagemaker.image import debian, trying
 from taxiway_backends.sagemaker.image import lock as locking
 from taxiway_backends.sagemaker.image.context import Recipe, layers
-from taxiway_backends.sagemaker.image.engine import Engine, find_engine
+from taxiway_backends.sagemaker.image.engine import Engine
 from taxiway_backends.sagemaker.image.registry import MANIFEST
 from taxiway_backends.sagemaker.images import MACHINES, REPOSITORY, Images
 from taxiway_backends.sagemaker.session import Session
@@ -59,11 +59,10 @@ def without_engine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def engine() -> Engine:
-    found = find_engine()
-    if found is None:
-        pytest.skip("NOT TESTED: neither docker nor podman answers here")
-    return found
+def docker() -> Engine:
+    if not containers.docker_answers():
+        pytest.skip("NOT TESTED with Docker: no daemon answers here")
+    return Engine("docker")
 
 
 @pytest.fixture
@@ -232,15 +231,15 @@ def test_without_any_daemon_an_image_is_tried_where_it_is_unpacked(
 
 
 def test_docker_runs_the_very_image_and_builds_its_context(
-    model: BuiltModel, built: image.LocalImage, engine: Engine, tmp_path: Path
+    model: BuiltModel, built: image.LocalImage, docker: Engine, tmp_path: Path
 ) -> None:
     tried = image.try_out(built, model.path)
-    assert tried.how == engine.name
-    assert engine.identify(built.tag) == built.digest
+    assert tried.how == docker.name
+    assert docker.identify(built.tag) == built.digest
     # Its files are the image's own: Debian's Python, not this machine's.
     said = subprocess.run(
         [
-            engine.name,
+            docker.name,
             "run",
             "--rm",
             "--entrypoint",
@@ -255,8 +254,8 @@ def test_docker_runs_the_very_image_and_builds_its_context(
     ).stdout
     assert said.startswith("3.11.2 ")
 
-    with_docker = image.build(model.path, cache=CACHE, how=engine.name)  # type: ignore[arg-type]
-    assert with_docker.how == engine.name
+    with_docker = image.build(model.path, cache=CACHE, how=docker.name)  # type: ignore[arg-type]
+    assert with_docker.how == docker.name
     assert image.try_out(with_docker, model.path).rows == 10
     assert json.loads(with_docker.config)["config"]["Entrypoint"] == [
         "python3",
@@ -326,18 +325,18 @@ def test_podman_runs_the_very_image_and_builds_one_on_a_base_of_ones_own(
 
 
 def test_what_was_pushed_can_be_pulled(
-    built: image.LocalImage, registry: ecr.Registry, engine: Engine
+    built: image.LocalImage, registry: ecr.Registry, docker: Engine
 ) -> None:
     target = image.Registry(f"http://{registry.host}", registry.user, registry.password)
     pushed = image.push(built, target, "taxiway")
-    login = [engine.name, "login", "--username", registry.user, "--password-stdin", registry.host]
+    login = [docker.name, "login", "--username", registry.user, "--password-stdin", registry.host]
     subprocess.run(login, input=registry.password, text=True, check=True, capture_output=True)
     try:
-        engine.call("pull", pushed.uri, failed="pull")
-        assert engine.identify(pushed.uri) == built.digest
+        docker.call("pull", pushed.uri, failed="pull")
+        assert docker.identify(pushed.uri) == built.digest
     finally:
-        engine.call("rmi", pushed.uri, failed="clean")
-        engine.call("logout", registry.host, failed="clean")
+        docker.call("rmi", pushed.uri, failed="clean")
+        docker.call("logout", registry.host, failed="clean")
 
 
 class Faulty(http.server.BaseHTTPRequestHandler):
