@@ -39,8 +39,10 @@ def frame_of(rows: int) -> Any:
 
 def write_log(folder: Path, rows: int, size: int) -> None:
     """Write a spool of records of ``size`` rows: of one as their client wrote them, of more as columns."""
+    import orjson
+
     from taxiway.serving.identifiers import new_request_id
-    from taxiway.serving.spool import SpoolWriter
+    from taxiway.serving.spool import STAMP, SpoolWriter
 
     writer = SpoolWriter(folder, "live")
     frame = frame_of(rows)
@@ -51,18 +53,18 @@ def write_log(folder: Path, rows: int, size: int) -> None:
         request = new_request_id()
         record: dict[str, Any] = {
             "kind": "prediction",
-            "time": begun,
             "times": None,
             "model": "bench:000000000000",
             "role": "live",
             "request": request,
-            "latency_ms": 1.0,
             "findings": (),
             "unnamed": size,
         }
         if size == 1:
-            writer.append(record | {"row": [records[start]], "answer": {"label": "yes"}})
+            record |= {"row": [records[start]], "answer": {"label": "yes"}}
+            writer.write(orjson.dumps(record) + b"\0" + STAMP.pack(begun, 1.0))
             continue
+        record |= {"time": begun, "latency_ms": 1.0}
         part = {name: values[start : start + size] for name, values in columns.items()}
         texts = {name: values for name, values in part.items() if name.startswith("text")}
         record["inputs"] = texts | {name: values for name, values in part.items() if name not in texts}

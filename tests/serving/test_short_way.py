@@ -24,6 +24,7 @@ from taxiway.serving.app import create_app
 from taxiway.serving.heads import KnownHead
 from taxiway.serving.runtime import Runtime
 from taxiway.serving.single import SingleRow
+from taxiway.serving.spool import list_segments, read_segment
 from taxiway.serving.tracing import CURRENT
 from taxiway.serving.validation import Validator
 from taxiway.signature import Column, Output, Signature
@@ -247,6 +248,18 @@ def test_an_idle_connection_keeps_no_body(serve: Serve, numbers: BuiltModel) -> 
         for client in clients:
             client.close()
     assert after - before < 12 * 2**20, "400 bodies are 24 MB"
+
+
+def test_what_single_rows_leave_is_read_back_as_one_record(serve: Serve, iris: BuiltModel) -> None:
+    served = serve()
+    for _ in range(3):
+        assert served.post("/predict", iris.rows(1)).status_code == 200
+    (segment,) = list_segments(served.spool)
+    (record,) = read_segment(segment, joined=True)[0]
+    alone = served.records()
+    assert len(record["ids"]) == len(alone) == 3
+    for name in ("request", "time", "latency_ms"):
+        assert record[name].to_pylist() == [one[name] for one in alone]
 
 
 def test_what_is_half_sent_when_the_drain_begins_is_answered(serve: Serve, numbers: BuiltModel) -> None:
