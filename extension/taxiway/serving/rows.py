@@ -41,7 +41,7 @@ class RowJoiner:
     def __init__(self, known: Callable[[Record], Record | None]) -> None:
         self.records: list[Record] = []
         self._known = known
-        self._begin(None)
+        self._begin()
 
     def add(self, record: Record, received: float, latency: float) -> None:
         """Take in a record of a ``row``, as it was written, and the two numbers of its stamp."""
@@ -51,8 +51,7 @@ class RowJoiner:
             return
         if shape != self._same or len(self._requests) >= MOST_ROWS:
             self.flush()
-            self._begin(shape)
-            self._first = record
+            self._begin(shape, record)
         self._requests.append(record["request"])
         self._times.append(received)
         self._latencies.append(latency)
@@ -70,14 +69,14 @@ class RowJoiner:
             return
         if len(self._requests) > 1:
             self.records.append(self._joined(*self._same))
-            self._begin(None)
+            self._begin()
         else:
-            (received,), (latency,) = self._times, self._latencies
-            self._begin(None)
-            self._alone(self._first, received, latency)
+            first, (received,), (latency,) = self._first, self._times, self._latencies
+            self._begin()
+            self._alone(first, received, latency)
 
-    def _begin(self, shape: _Shape | None) -> None:
-        self._same = shape
+    def _begin(self, shape: _Shape | None = None, first: Record | None = None) -> None:
+        self._same, self._first = shape, first or {}
         self._requests: list[Any] = []
         self._times: list[float] = []
         self._latencies: list[float] = []

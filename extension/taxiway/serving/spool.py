@@ -139,7 +139,7 @@ class SpoolWriter:
         return self.write(orjson.dumps(record, option=orjson.OPT_NON_STR_KEYS))
 
     def write(self, payload: bytes) -> bool:
-        """Write one record that is JSON already; otherwise as ``append``."""
+        """Write one record that is as a segment has it; otherwise as ``append``."""
         size = len(payload)
         begin = self._place + _HEADER_BYTES
         end = begin + size
